@@ -1,0 +1,129 @@
+"""Following logs and events over broken connections: nothing twice, nothing left out."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+
+import httpx
+from pydantic import ValidationError
+
+from ..errors import NotFound, Unavailable
+from ..models import Event, JobView
+from ..states import FINAL_STATES
+from .http import Http, part
+from .patience import Patience
+
+SILENCE_SECONDS = 60.0  #: after which a quiet connection may be a dead one, and is made anew
+KEEP_ALIVE_SECONDS = 40.0  #: events come with a sign of life every 15 s
+
+
+def read_log(http: Http, job_id: str, *, attempt: int, offset: int) -> Iterator[bytes]:
+    """Yield what a log has now, from an offset."""
+    patience = Patience.short()
+    while True:
+        try:
+            query = {"attempt": attempt or None, "offset": offset}
+            with http.stream(_log_of(job_id), query=query) as answer:
+                for block in answer.iter_raw():
+                    offset += len(block)
+                    patience.renew()
+                    yield block
+            return
+        except (httpx.TransportError, Unavailable) as error:
+            patience.lose(error, http.url)
+
+
+def follow_log(http: Http, job_id: str, *, attempt: int, offset: int) -> Iterator[bytes]:
+    """Yield a log's bytes from an offset until the job (or the one attempt that is named) has ended.
+
+    Attempts have logs of their own, so each is followed by its number: an offset means nothing without it.
+    """
+    number = attempt or max(1, _patient_look(http, job_id).attempt)
+    while True:
+        yield from _follow_attempt(http, job_id, number, offset)
+        job = _patient_look(http, job_id)
+        if attempt or (job.state in FINAL_STATES and job.attempt <= number):
+            return
+        number, offset = number + 1, 0
+
+
+def follow_events(http: Http, last: int | None) -> Iterator[Event]:
+    """Yield events for ever; after a cut it resumes after the last one. Kinds that a newer service has are passed over."""
+    patience = Patience(math.inf)
+    seq = last
+    while True:
+        headers = {"Last-Event-ID": str(last)} if last is not None else {}
+        try:
+            with http.stream("events", headers=headers, read_timeout_seconds=KEEP_ALIVE_SECONDS) as answer:
+                patience.renew()
+                for line in answer.iter_lines():
+                    if line.startswith("id: ") and line[4:].isdigit():
+                        seq = int(line[4:])
+                    elif line.startswith("data: "):
+                        event = _event(line[6:])
+                        last = seq if event is None else event.seq
+                        if event is not None:
+                            yield event
+            patience.rest()
+        except (httpx.TransportError, Unavailable) as error:
+            patience.lose(error, http.url)
+
+
+def _follow_attempt(http: Http, job_id: str, number: int, offset: int) -> Iterator[bytes]:
+    patience = Patience()
+    while True:
+        opened = False
+        try:
+            query = {"attempt": number, "offset": offset, "follow": 1}
+            with http.stream(_log_of(job_id), query=query, read_timeout_seconds=SILENCE_SECONDS) as answer:
+                opened = True
+                patience.renew()
+                for block in answer.iter_raw():
+                    offset += len(block)
+                    yield block
+            job = _look(http, job_id)
+            if job.attempt < number and job.state in FINAL_STATES:
+                return  # it ended without this attempt
+            if _is_over(job, number):
+                break
+            patience.rest()  # somebody in between ended the answer
+        except NotFound:
+            if _patient_look(http, job_id).attempt >= number:
+                raise
+            return
+        except (httpx.TransportError, Unavailable) as error:
+            if not (opened and isinstance(error, httpx.ReadTimeout)):
+                patience.lose(error, http.url)
+    yield from read_log(http, job_id, attempt=number, offset=offset)
+
+
+def _log_of(job_id: str) -> str:
+    return f"jobs/{part(job_id)}/logs"
+
+
+def _look(http: Http, job_id: str) -> JobView:
+    return http.model(JobView, "GET", f"jobs/{part(job_id)}")
+
+
+def _patient_look(http: Http, job_id: str) -> JobView:
+    patience = Patience()
+    while True:
+        try:
+            return _look(http, job_id)
+        except Unavailable as error:
+            patience.lose(error, http.url)
+
+
+def _is_over(job: JobView, number: int) -> bool:
+    """Tell whether nothing can be added to an attempt's log any more."""
+    finished = any(attempt.number == number and attempt.finished_at is not None for attempt in job.attempts)
+    return finished or job.state in FINAL_STATES or job.attempt > number
+
+
+def _event(data: str) -> Event | None:
+    try:
+        return Event.model_validate(json.loads(data))
+    except (ValidationError, ValueError):
+        return None

@@ -1,0 +1,98 @@
+"""What crosses a boundary: the bodies of the API's requests and answers."""
+
+from __future__ import annotations
+
+from .events import Event, EventKind
+from .jobs import (
+    Artifact,
+    ArtifactList,
+    AttemptView,
+    ExtendRequest,
+    JobPage,
+    JobRequest,
+    JobSummary,
+    JobView,
+    MoveRequest,
+    NotebookRun,
+    SampleView,
+)
+from .ledger import (
+    BindRequest,
+    GPUModeRequest,
+    GPUModeView,
+    GPUProcessView,
+    GPUsView,
+    Intervention,
+    LeaseRequest,
+    LeaseView,
+    MountView,
+    NodeView,
+    Notice,
+    QuarantineRequest,
+    ServerView,
+    SlotView,
+    StayRequest,
+    WaiterView,
+    WaitingFor,
+)
+from .notices import AnswerRequest, AskView, NoticeView
+from .people import Attached, AttachRequest, Health, KnownPerson, Me, ProfileView
+from .projects import ProjectRequest, ProjectView
+from .snapshots import Entry, EntryType, Manifest, SnapshotRequest, SnapshotView
+from .usage import UsageBy, UsageRow, UsageView
+from .waiting import Outcome, WaitingView, WaitState
+
+__all__ = [
+    "AnswerRequest",
+    "AskView",
+    "Artifact",
+    "ArtifactList",
+    "AttachRequest",
+    "Attached",
+    "AttemptView",
+    "BindRequest",
+    "Entry",
+    "EntryType",
+    "Event",
+    "EventKind",
+    "ExtendRequest",
+    "GPUModeRequest",
+    "GPUModeView",
+    "GPUProcessView",
+    "GPUsView",
+    "Health",
+    "Intervention",
+    "JobPage",
+    "JobRequest",
+    "JobSummary",
+    "JobView",
+    "KnownPerson",
+    "LeaseRequest",
+    "LeaseView",
+    "Manifest",
+    "Me",
+    "MountView",
+    "MoveRequest",
+    "NodeView",
+    "NotebookRun",
+    "Notice",
+    "NoticeView",
+    "ProfileView",
+    "ProjectRequest",
+    "ProjectView",
+    "QuarantineRequest",
+    "SampleView",
+    "ServerView",
+    "SlotView",
+    "SnapshotRequest",
+    "SnapshotView",
+    "UsageBy",
+    "UsageRow",
+    "UsageView",
+    "WaiterView",
+    "WaitingFor",
+    "StayRequest",
+    "Outcome",
+    "WaitingView",
+    "WaitState",
+]

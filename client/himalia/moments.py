@@ -1,0 +1,27 @@
+"""Moments inside sentences: they travel as UTC stamps, and are shown in the reader's own zone."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, tzinfo
+
+STAMP = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\dZ")
+
+
+def stamp(moment: datetime) -> str:
+    """Return a moment as sentences carry it: UTC, to the minute, never earlier than it is."""
+    rounded = moment.astimezone(UTC) + timedelta(seconds=59, microseconds=999_999)
+    return rounded.strftime("%Y-%m-%dT%H:%MZ")
+
+
+def localised(text: str, now: datetime | None = None, zone: tzinfo | None = None) -> str:
+    """Return a sentence with its stamps in a zone (none: this machine's): `14:20` today, else `Thu 3 Dec 14:20`."""
+    here = (now or datetime.now(UTC)).astimezone(zone)
+    return STAMP.sub(lambda found: _shown(datetime.fromisoformat(found[0]).astimezone(zone), here, zone), text)
+
+
+def _shown(moment: datetime, now: datetime, zone: tzinfo | None) -> str:
+    name = " UTC" if zone is UTC else ""
+    if moment.date() == now.date():
+        return f"{moment:%H:%M}{name}"
+    return f"{moment:%a} {moment.day} {moment:%b %H:%M}{name}"

@@ -1,0 +1,1 @@
+"""The job service: API, queue, ledger, runner, engines and stores."""

@@ -1,0 +1,181 @@
+"""The base of all handlers: who asks, reading a model, answering, and the one shape of error."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from jupyterhub.services.auth import HubOAuth, HubOAuthenticated
+from pydantic import BaseModel, ValidationError
+from tornado.iostream import StreamClosedError
+from tornado.web import Finish, HTTPError, RequestHandler
+
+from himalia.errors import FieldError, Forbidden, HimaliaError, NotFound, Unauthenticated, Unavailable, Unparsable
+from himalia.models.base import to_rfc3339  # noqa: F401  # re-exported for the handlers beside this file
+
+from ..engines.errors import EngineError
+from ..person import READ, Person
+
+if TYPE_CHECKING:
+    from ..service import Service
+
+log = logging.getLogger(__name__)
+ENGINE_SILENT = "The engine that runs containers does not answer. Running jobs go on. Try again in a moment."
+Model = TypeVar("Model", bound=BaseModel)
+ASK_AGAIN_SECONDS = 60.0  #: on a stream that stays open, who reads it is asked for so often
+
+
+class HimaliaHandler(HubOAuthenticated, RequestHandler):
+    """Base of our handlers. `scope` is what a token needs; reading ones need `custom:jobs:read`."""
+
+    scope: ClassVar[str | None] = READ
+    person: Person
+
+    def initialize(self, service: Service) -> None:
+        """Take the service that all handlers share."""
+        self.service = service
+
+    @property
+    def hub_auth(self) -> HubOAuth:
+        """JupyterHub's client, which `HubOAuthenticated` asks for cookies and XSRF."""
+        return self.service.hub.auth
+
+    def set_default_headers(self) -> None:
+        """Keep what is answered out of caches, and browsers from guessing what it is."""
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Content-Type-Options", "nosniff")
+
+    async def prepare(self) -> None:
+        """Find out who asks, and refuse who may not."""
+        self.service.must_work()
+        if self.scope is None:
+            return
+        self.person = await self.service.hub.person(self)
+        self.check_xsrf_cookie()
+        self.person.need(self.scope)
+        self.asked_at = time.monotonic()
+
+    async def may_go_on(self) -> bool:
+        """Tell whether a stream may stay open; once a minute the hub is asked anew who reads it."""
+        if time.monotonic() - self.asked_at < ASK_AGAIN_SECONDS:
+            return True
+        self.asked_at = time.monotonic()
+        self.__dict__.pop("_cached_hub_user", None)  # JupyterHub's client keeps its answer with the request
+        try:
+            self.person = await self.service.hub.person(self)
+            self.person.need(self.scope or READ)
+        except Unavailable:
+            return True  # nobody is thrown out because the hub restarts
+        except HimaliaError:
+            return False
+        return True
+
+    def check_xsrf_cookie(self) -> None:
+        """Refuse a page that is not ours; a request with a token in its header needs no cookie.
+
+        Reading is refused as well where a script asks: servers' pages have the same origin.
+        """
+        if not hasattr(self, "person") or getattr(self, "_token_authenticated", False):
+            return  # JupyterHub asks before `prepare`, when nobody is known yet
+        try:
+            super().check_xsrf_cookie()
+        except HTTPError as error:
+            raise Forbidden(
+                "The request came from another page. Reload the page and try again; a script sends X-XSRFToken."
+            ) from error
+
+    def get_current_user(self) -> str | None:
+        """Return the name of who asks, for tornado's log."""
+        return self.person.name if hasattr(self, "person") else None
+
+    def body_as(self, model: type[Model]) -> Model:
+        """Return the request's body; raise Unparsable or FieldError with the field's name."""
+        try:
+            plain = json.loads(self.request.body or b"null", parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise Unparsable(f"The body is no JSON: {str(error)[:200]}.") from error
+        if not isinstance(plain, dict):
+            raise Unparsable("The body must be a JSON object.")
+        try:
+            return model.model_validate(plain)
+        except (ValidationError, RecursionError) as error:
+            raise _refused(error) from error
+
+    def argument(self, name: str, default: str = "") -> str:
+        """Return a query argument, stripped."""
+        return str(self.get_query_argument(name, default) or "").strip()
+
+    def integer(self, name: str, default: int, *, least: int = 0, most: int = 2**62) -> int:
+        """Return a whole number of the query, clamped."""
+        text = self.argument(name)
+        if not text:
+            return default
+        try:
+            return max(least, min(most, int(text)))
+        except ValueError as error:
+            raise FieldError(name, f"{text!r} is no whole number.") from error
+
+    def answer(self, body: BaseModel | dict[str, Any], status: int = 200) -> None:
+        """Send a model as JSON."""
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json")
+        self.finish(body.model_dump_json() if isinstance(body, BaseModel) else json.dumps(body))
+
+    def log_exception(self, kind: Any, value: Any, trace: Any) -> None:
+        """Log bugs with their traceback; what people are told is no bug, and a closed connection is theirs."""
+        if isinstance(value, EngineError):
+            log.warning("%s %s: %s", self.request.method, self.request.path, value)
+        elif not isinstance(value, (HimaliaError, StreamClosedError, Finish)):
+            super().log_exception(kind, value, trace)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer an error in the one shape."""
+        error = kwargs.get("exc_info", (None, None))[1]
+        if isinstance(error, HTTPError) and status_code in (404, 405):
+            error = NotFound("There is nothing at this address.")
+        elif isinstance(error, HTTPError) and status_code == 403:
+            error = Forbidden(error.log_message or "This is not allowed.")
+        elif isinstance(error, HTTPError) and status_code < 500:
+            error = Unparsable(error.log_message or "The request cannot be read.")
+        elif isinstance(error, EngineError):
+            error = Unavailable(ENGINE_SILENT)
+        if not isinstance(error, HimaliaError):
+            error = HimaliaError("Something went wrong on our side; it is in the service's log.")
+            error.status = status_code if status_code >= 500 else 500
+        if isinstance(error, Unauthenticated):
+            self.set_header("WWW-Authenticate", "Bearer")
+        if error.status == 503:
+            self.set_header("Retry-After", "5")
+        self.answer_error(error)
+
+    def answer_error(self, error: HimaliaError) -> None:
+        """Send an error as JSON."""
+        self.set_status(error.status)
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps(error.to_json()))
+
+
+class NotFoundHandler(HimaliaHandler):
+    """Every address that is not ours."""
+
+    scope = None
+
+    async def prepare(self) -> None:
+        """Say that nothing is here."""
+        raise NotFound("There is nothing at this address.")
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number in JSON")
+
+
+def _refused(error: ValidationError | RecursionError) -> HimaliaError:
+    if isinstance(error, RecursionError):
+        return Unparsable("The body is nested too deeply.")
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"]) or "body"
+    known = {"extra_forbidden": "is not known here. Check its name, or upgrade", "missing": "is missing"}
+    said = known.get(first["type"])
+    return FieldError(field, f"{field} {said}." if said else f"{field}: {first['msg']}.")

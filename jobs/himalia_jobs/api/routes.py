@@ -1,0 +1,101 @@
+"""All addresses of the service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tornado.web import Application
+
+from ..pages.routes import page_routes
+from ..settings import SERVICE_PREFIX
+from .artifacts import ArtifactHandler, ArtifactsHandler, ArtifactsZipHandler, FileHandler
+from .base import NotFoundHandler
+from .events import EventsHandler
+from .giving_back import AskHandler, ServersHandler
+from .gpu_modes import GPUModeHandler
+from .jobs import CancelHandler, ExtendHandler, JobHandler, JobsHandler, MoveHandler, RerunHandler
+from .ledger import BindHandler, GPUsHandler, LeaseHandler, LeasesHandler, StayHandler
+from .logs import LogsHandler
+from .metrics import MetricsHandler
+from .notices import AnswerHandler, NoticesHandler
+from .openapi import OpenAPIHandler
+from .operating import DrainHandler, InterventionsHandler, QuarantineHandler, ReleaseHandler
+from .packages import PackagesHandler
+from .people import AttachHandler, HealthHandler, MeHandler, PeopleHandler, ProfilesHandler
+from .projects import ProjectHandler, ProjectsHandler
+from .prometheus import PrometheusHandler
+from .snapshots import CommitHandler, ContentsHandler, SnapshotsHandler
+from .usage import UsageHandler, UsageTableHandler
+from .waiting import RestartHandler, StartWithoutHandler, WaitHandler, WaitingHandler
+
+if TYPE_CHECKING:
+    from ..refusing import Refusing
+    from ..service import Service
+
+API = f"{SERVICE_PREFIX}api"
+JOB = r"jobs/([^/]+)"
+
+ROUTES: list[tuple[str, type[Any]]] = [
+    (r"snapshots", SnapshotsHandler),
+    (r"snapshots/([^/]+)/contents", ContentsHandler),
+    (r"snapshots/([^/]+)/commit", CommitHandler),
+    (r"jobs", JobsHandler),
+    (JOB, JobHandler),
+    (rf"{JOB}/cancel", CancelHandler),
+    (rf"{JOB}/rerun", RerunHandler),
+    (rf"{JOB}/extend", ExtendHandler),
+    (rf"{JOB}/move", MoveHandler),
+    (rf"{JOB}/logs", LogsHandler),
+    (rf"{JOB}/artifacts", ArtifactsHandler),
+    (rf"{JOB}/artifacts\.zip", ArtifactsZipHandler),
+    (rf"{JOB}/artifacts/(.+)", ArtifactHandler),
+    (rf"{JOB}/files/(.+)", FileHandler),
+    (rf"{JOB}/metrics", MetricsHandler),
+    (rf"{JOB}/packages", PackagesHandler),
+    (r"events", EventsHandler),
+    (r"notices", NoticesHandler),
+    (r"notices/([^/]+)/answer", AnswerHandler),
+    (r"projects", ProjectsHandler),
+    (r"projects/([^/]+)/([^/]+)", ProjectHandler),
+    (r"gpus", GPUsHandler),
+    (r"gpus/([^/]+)/quarantine", QuarantineHandler),
+    (r"gpus/([^/]+)/drain", DrainHandler),
+    (r"gpus/([^/]+)/release", ReleaseHandler),
+    (r"interventions", InterventionsHandler),
+    (r"usage", UsageHandler),
+    (r"usage\.csv", UsageTableHandler),
+    (r"gpus/([^/]+)/mode", GPUModeHandler),
+    (r"gpus/([^/]+)/ask", AskHandler),
+    (r"servers", ServersHandler),
+    (r"leases", LeasesHandler),
+    (r"leases/([^/]+)", LeaseHandler),
+    (r"leases/([^/]+)/stay", StayHandler),
+    (r"leases/([^/]+)/bind", BindHandler),
+    (r"waiting", WaitingHandler),
+    (r"waiting/([^/]+)", WaitHandler),
+    (r"waiting/([^/]+)/start", StartWithoutHandler),
+    (r"waiting/([^/]+)/restart", RestartHandler),
+    (r"profiles", ProfilesHandler),
+    (r"people", PeopleHandler),
+    (r"people/([^/]+)/attach", AttachHandler),
+    (r"me", MeHandler),
+    (r"health", HealthHandler),
+    (r"openapi\.json", OpenAPIHandler),
+]
+
+
+def make_application(service: Service | Refusing) -> Application:
+    """Return the application with all routes."""
+    shared = {"service": service}
+    return Application(
+        [
+            *((f"{API}/{route}", handler, shared) for route, handler in ROUTES),
+            (f"{SERVICE_PREFIX}metrics", PrometheusHandler, shared),
+            *page_routes(shared),
+            (r".*", NotFoundHandler, shared),
+        ],
+        cookie_secret=service.settings.credentials.cookie_secret,
+        xsrf_cookies=False,  # `HimaliaHandler.prepare` checks, once it is known whether a cookie or a token spoke
+        default_handler_class=NotFoundHandler,
+        default_handler_args=shared,
+    )

@@ -1,0 +1,171 @@
+"""`snapshots`: which contents are missing, taking them in, committing."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+from tornado.web import stream_request_body
+
+from himalia.errors import Busy, HimaliaError, NotFound
+from himalia.ids import is_id
+from himalia.models import SnapshotRequest, SnapshotView
+from himalia.owners import Owner
+
+from ..contents import ContentStore, PackReceiver
+from ..person import SUBMIT
+from ..store import snapshots
+from ..store.records import SnapshotRecord
+from .base import HimaliaHandler
+
+Result = TypeVar("Result")
+DROPPED_BYTES = 64 * 1024 * 1024  #: of an upload that has failed, read on so that its sender hears why
+IDLE_SECONDS = 120.0  #: an upload of which nothing comes for so long is cut
+
+
+def view(record: SnapshotRecord, missing: list[str]) -> SnapshotView:
+    """Return a snapshot as it is shown."""
+    return SnapshotView(
+        id=record.id,
+        owner=record.owner,
+        digest=record.digest,
+        committed=record.committed,
+        missing=tuple(missing),
+        file_count=record.file_count,
+        size_bytes=record.size_bytes,
+    )
+
+
+class SnapshotBase(HimaliaHandler):
+    """What the three have in common."""
+
+    scope = SUBMIT
+
+    @property
+    def contents(self) -> ContentStore:
+        """The store of contents."""
+        return self.service.contents
+
+    async def in_thread(self, call: Callable[..., Result], *args: object) -> Result:
+        """Run a blocking call of the store in the contents' own threads."""
+        return await asyncio.get_running_loop().run_in_executor(self.service.contents_threads, call, *args)
+
+    async def snapshot(self, snapshot_id: str) -> SnapshotRecord:
+        """Return one of the asker's own snapshots."""
+        found = await self.service.db.read(lambda db: snapshots.find(db, snapshot_id)) if is_id(snapshot_id) else None
+        if found is None or found.user_id != self.person.id:
+            raise NotFound(f"There is no snapshot {snapshot_id} of yours.")
+        return found
+
+
+class SnapshotsHandler(SnapshotBase):
+    """`POST snapshots`: which of these contents does the service lack from this owner?"""
+
+    async def post(self) -> None:
+        """Write an open snapshot and name what is missing."""
+        request = await self.in_thread(self.body_as, SnapshotRequest)
+        owner_id = self.person.owner_id(Owner.parse(request.owner))
+        checked = await self.in_thread(self.contents.accept, owner_id, request.manifest)
+        missing = await self.in_thread(self.contents.missing_of, owner_id, checked.digest)
+        record = await self.service.db.write(
+            lambda db: snapshots.add(
+                db,
+                owner_id=owner_id,
+                owner=request.owner,
+                user_id=self.person.id,
+                digest=checked.digest,
+                file_count=checked.file_count,
+                size_bytes=checked.size_bytes,
+            )
+        )
+        self.answer(view(record, missing), status=201)
+
+
+@stream_request_body
+class ContentsHandler(SnapshotBase):
+    """`PUT snapshots/{id}/contents`: a streamed pack; memory stays bounded whatever is sent."""
+
+    receiver: PackReceiver | None = None
+    failure: HimaliaError | None = None
+    dropped_bytes = 0
+    idle: asyncio.TimerHandle | None = None
+
+    async def prepare(self) -> None:
+        """Find the snapshot before the first byte is taken."""
+        await super().prepare()
+        self.request.connection.set_max_body_size(2**62)  # type: ignore[union-attr]  # the pack has limits of its own
+        self.record = await self.snapshot(self.path_args[0])
+        self.receiver = await self.in_thread(self.contents.receive, self.record.owner_id, self.record.digest)
+        self._wait_for_more()
+
+    async def data_received(self, chunk: bytes) -> None:
+        """Take the next bytes; after a failure so many are read and dropped that a sender who only sends hears why."""
+        self._wait_for_more()
+        if self.failure is not None:
+            self.dropped_bytes += len(chunk)
+            if self.dropped_bytes > DROPPED_BYTES and not self._finished:
+                self.set_header("Connection", "close")
+                self._refuse(self.failure)
+        elif self.receiver is not None:
+            try:
+                await self.in_thread(self.receiver.feed, chunk)
+            except HimaliaError as error:
+                self.failure = error
+
+    async def put(self, snapshot_id: str) -> None:
+        """Answer with what is still missing."""
+        if self.failure is not None:
+            raise self.failure
+        assert self.receiver is not None
+        await self.in_thread(self.receiver.finish)
+        missing = await self.in_thread(self.contents.missing_of, self.record.owner_id, self.record.digest)
+        self.answer(view(self.record, missing))
+
+    def on_finish(self) -> None:
+        """Drop what is half received."""
+        self._drop()
+
+    def _refuse(self, error: HimaliaError) -> None:
+        """Answer before the upload's end."""
+        try:
+            raise error
+        except HimaliaError:
+            self.send_error(error.status, exc_info=sys.exc_info())
+
+    def _wait_for_more(self) -> None:
+        """Start the clock anew that cuts an upload of which nothing comes any more."""
+        self._stop_waiting()
+        connection = self.request.connection
+        self.idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, connection.close)  # type: ignore[union-attr]  # a real one
+
+    def _stop_waiting(self) -> None:
+        if self.idle is not None:
+            self.idle.cancel()
+            self.idle = None
+
+    def on_connection_close(self) -> None:
+        """Drop what is half received when the sender is gone."""
+        self._drop()
+
+    def _drop(self) -> None:
+        self._stop_waiting()
+        if self.receiver is not None:
+            self.service.contents_threads.submit(self.receiver.close)
+            self.receiver = None
+
+
+class CommitHandler(SnapshotBase):
+    """`POST snapshots/{id}/commit`."""
+
+    async def post(self, snapshot_id: str) -> None:
+        """Mark the snapshot as complete; refuse while something is missing."""
+        record = await self.snapshot(snapshot_id)
+        missing = await self.in_thread(self.contents.missing_of, record.owner_id, record.digest)
+        if missing:
+            raise Busy(f"{len(missing)} contents are still missing. Send them, then commit again.")
+        await self.service.db.write(lambda db: snapshots.commit(db, record.id))
+        done = await self.service.db.read(lambda db: snapshots.find(db, record.id))
+        assert done is not None
+        self.answer(view(done, []))

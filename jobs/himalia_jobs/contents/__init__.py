@@ -1,0 +1,8 @@
+"""Snapshots, the service's side: contents by digest, manifests and trees, for each owner apart."""
+
+from __future__ import annotations
+
+from .receiver import PackReceiver
+from .store import Accepted, ContentStore
+
+__all__ = ["Accepted", "ContentStore", "PackReceiver"]

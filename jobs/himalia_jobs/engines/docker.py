@@ -1,0 +1,400 @@
+"""LocalEngine: the Docker Engine of this machine, with a journal of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import shutil
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+from docker.errors import APIError
+
+from himalia.container import Label, network_name
+from himalia.gpus import Slot
+from himalia.site import Site
+from himalia_gpus.devices import Way, device_requests
+from himalia_gpus.supervisor import Watch
+from himalia_gpus.ways import find_way
+
+from ..bootclock import BootClock
+from ..layout import DataLayout
+from .base import (
+    LOCAL,
+    ArtifactEntry,
+    Collected,
+    Cursor,
+    Door,
+    EngineEvent,
+    EngineEventKind,
+    EngineHealth,
+    Exit,
+    ExitReason,
+    GPUUse,
+    Image,
+    LaunchSpec,
+    Listing,
+    LogChunk,
+    Mode,
+    Node,
+    Observed,
+    Phase,
+    Usage,
+)
+from .bridges import Bridges
+from .calls import DockerCalls, is_missing, said
+from .doors import Doors
+from .errors import (
+    EngineError,
+    ImageMissing,
+    NetworkMissing,
+    NodeDraining,
+    NodeUnknown,
+    Refused,
+    StartFailed,
+)
+from .events import EventStream
+from .gpu_use import MachineGPUs
+from .hostile import entry_of, first_entries, open_regular
+from .journal import Entry, Journal, must_be_new_or_same, must_be_unfinished
+from .launcher_file import install_launcher
+from .limits import ulimits
+from .making import Maker
+from .packages import Packages
+from .runfiles import read_log, seal
+from .seen import exit_of, observed_of_row
+from .usage import Meter
+from .workspace import Trees, overlay_works, remove_directories, remove_everything
+
+Result = TypeVar("Result")
+INFO_SECONDS = 30.0
+QUICK_SECONDS = 10.0
+NOT_STARTED = (Phase.ABSENT, Phase.CREATED)
+
+
+class LocalEngine:
+    """Implements the engine contract (`engines.base`) on the Docker Engine of this machine."""
+
+    def __init__(
+        self,
+        site: Site,
+        installation: str,
+        layout: DataLayout,
+        trees: Trees,
+        watch: Watch,
+        *,
+        docker_host: str | None = None,
+        launcher: Path | None = None,
+    ) -> None:
+        self.site = site
+        self.installation = installation
+        self.layout = layout
+        self.trees = trees
+        self.docker = DockerCalls(docker_host)
+        self.ulimits = ulimits()
+        self.way = Way.NONE
+        self._launcher = launcher
+        self._files = ThreadPoolExecutor(8, thread_name_prefix="engine-files")
+        self._journal = Journal(layout.engine / "journal.sqlite")
+        self._events = EventStream(self.docker, installation)
+        self._meter = Meter(self.docker)
+        self._doors = Doors(self.docker, network_name(installation, "server"))
+        self._clock = BootClock()
+        self._gpus = MachineGPUs(self.docker, installation, watch, self._clock, site.gpus.monitors)
+        self._epoch = 0
+        self._maker = Maker(self.docker, installation, layout, trees, self._in_thread)
+        self._packages = Packages(self.docker, installation, layout, self._in_thread)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._node: tuple[float, Node] | None = None
+        self._complaints: tuple[str, ...] = ()
+        self._stops: set[asyncio.Task[None]] = set()
+        self._bridges = Bridges(self.docker, site, installation, self._in_thread)
+
+    @property
+    def server_gateway(self) -> str:
+        """This machine's address on the servers' network."""
+        return self._bridges.gateway
+
+    async def open(self, epoch: int) -> None:
+        """Take over with this epoch; make networks and directories."""
+        await self._in_thread(self._journal.take_over, epoch)
+        self._epoch = epoch
+        await self._bridges.open()
+        self._maker.overlay = await self._in_thread(overlay_works, self.layout.data)
+        await self._in_thread(install_launcher, self.layout, self._launcher)
+        await self._gpus.open(self._gpus_changed)
+        await self.nodes()
+
+    async def close(self) -> None:
+        """Let go of everything; containers run on."""
+        self._events.close()
+        await self._gpus.close()
+        await self._packages.close()
+        for task in self._stops:
+            task.cancel()
+        await asyncio.gather(*self._stops, return_exceptions=True)
+        self.docker.close()
+        self._files.shutdown(wait=True, cancel_futures=True)
+        self._journal.close()
+
+    async def tend(self) -> None:
+        """Put networks and the packet filter's rules back where somebody took them away."""
+        await self._bridges.tend()
+
+    async def nodes(self) -> list[Node]:
+        """Return this machine; what seldom changes is asked for twice a minute."""
+        known = self._node  # forgotten meanwhile when other GPUs are seen
+        if known is None or self._clock.now() - known[0] > INFO_SECONDS:
+            known = self._node = (self._clock.now(), await self._look())
+        else:
+            await self.docker("ping", timeout=QUICK_SECONDS)
+        return [self._gpus.on(replace(known[1], state=await self._in_thread(self._journal.mode)))]
+
+    async def set_node(self, node_id: str, state: Mode, reason: str) -> Node:
+        """Say whether this machine takes new containers; it stays so when the service starts anew."""
+        if node_id != LOCAL:
+            raise NodeUnknown(f"there is no node {node_id}")
+        await self._check_epoch()
+        await self._in_thread(self._journal.set_mode, state)
+        return (await self.nodes())[0]
+
+    async def resolve_image(self, reference: str, node_id: str = LOCAL) -> Image:
+        """Return the id of an image; raise ImageMissing."""
+        try:
+            found = await self.docker("inspect_image", reference, timeout=QUICK_SECONDS)
+        except APIError as error:
+            if is_missing(error):
+                raise ImageMissing(f"the image {reference} is not on this machine") from error
+            raise EngineError(said(error)) from error
+        return Image(reference=reference, image_id=str(found["Id"]), size_bytes=int(found.get("Size") or 0))
+
+    async def prepare(self, spec: LaunchSpec) -> None:
+        """Make sure that image, workspace tree and directories are there; nothing is made for an attempt that has ended."""
+        async with self._alone(spec.attempt):
+            await self._check_epoch()
+            must_be_unfinished(await self._in_thread(self._journal.find, spec.attempt), spec.attempt)
+            await asyncio.gather(self.resolve_image(spec.image_id), self._maker.prepare(spec))
+
+    async def launch(self, spec: LaunchSpec, *, timeout_seconds: float) -> Observed:
+        """Create and start the attempt's container, at most once for ever (I2)."""
+        async with self._alone(spec.attempt):
+            await self._check_epoch()
+            entry = await self._in_thread(self._journal.find, spec.attempt)
+            observed = await self._maker.observe(spec.attempt)
+            if entry is not None and entry.stop_why is not None and observed.phase in NOT_STARTED:
+                await self._tombstone(spec.attempt)  # a stop that was cut short
+            must_be_new_or_same(await self._in_thread(self._journal.find, spec.attempt), observed, spec)
+            started = entry is not None and entry.started
+            if observed.phase is Phase.CREATED or (observed.phase is Phase.ABSENT and not started):
+                await self._make(spec, observed, timeout_seconds, new=entry is None, again=started)
+                self._packages.note(spec)
+            return await self._status(spec.attempt)
+
+    async def stop(self, attempt: str, *, grace_seconds: float, why: str) -> None:
+        """SIGTERM, grace, SIGKILL; return when accepted. One that has ended keeps its own end."""
+        async with self._alone(attempt):
+            await self._check_epoch()
+            observed = await self._status(attempt)
+            if observed.exit is not None:
+                return
+            await self._in_thread(self._journal.stopping, attempt, why)
+            if observed.phase in NOT_STARTED:
+                await self._tombstone(attempt)
+                await self._maker.remove(attempt)
+                return
+            task = asyncio.create_task(self._maker.kill(attempt, grace_seconds), name=f"stop {attempt}")
+            self._stops.add(task)
+            task.add_done_callback(self._stops.discard)
+
+    async def status(self, attempt: str) -> Observed:
+        """Return the attempt as it is now; an end that is seen for the first time is journalled first (I9)."""
+        return await self._status(attempt)
+
+    async def list(self, node_id: str = LOCAL) -> Listing:
+        """Return all containers of this installation, servers too, in one call."""
+        try:
+            found = await self.docker(
+                "containers", all=True, filters={"label": [f"{Label.INSTALLATION}={self.installation}"]}
+            )
+        except APIError as error:
+            raise EngineError(said(error)) from error
+        return Listing(node_id=LOCAL, complete=True, containers=tuple(observed_of_row(row) for row in found))
+
+    async def watch(self, after: Cursor | None = None) -> AsyncIterator[EngineEvent]:
+        """Yield hints until the Engine breaks off."""
+        async for event in self._events.follow():
+            yield event
+
+    async def read_log(self, attempt: str, offset: int, limit: int) -> LogChunk:
+        """Return bytes of the log from an offset."""
+        chunk: LogChunk = await self._in_thread(read_log, self.layout.attempt(attempt), offset, limit)
+        if chunk.data or chunk.ended:
+            return chunk
+        entry = await self._in_thread(self._journal.find, attempt)
+        return replace(chunk, ended=entry is not None and entry.forgotten)
+
+    async def artifacts(self, attempt: str, limit: int = 10_000) -> tuple[Sequence[ArtifactEntry], bool]:
+        """Return what is in `/artifacts`, sorted by path."""
+        return await self._in_thread(first_entries, self.layout.attempt(attempt) / "artifacts", limit)
+
+    async def open_artifact(self, attempt: str, path: str) -> tuple[int, ArtifactEntry]:
+        """Return a descriptor of a regular file and its entry."""
+        descriptor = await self._in_thread(open_regular, self.layout.attempt(attempt) / "artifacts", path)
+        return descriptor, entry_of(path, os.fstat(descriptor))
+
+    async def packages(self, attempt: str) -> str | None:
+        """Return the Python packages that the attempt could import; None where they are not known (yet)."""
+        return await self._packages.read(attempt)
+
+    async def collect(self, attempt: str) -> Collected:
+        """Seal log and artifacts after the end."""
+        await self._check_epoch()
+        entry = await self._in_thread(self._journal.find, attempt)
+        if entry is not None and entry.collected is not None:
+            return Collected(**entry.collected)
+        await self._must_have_ended(attempt)
+        collected: Collected = await self._in_thread(seal, self.layout.attempt(attempt))
+        await self._in_thread(self._journal.collected, attempt, vars(collected))
+        return collected
+
+    async def forget(self, attempt: str) -> None:
+        """Remove container, volume and working directories; log, artifacts and the tombstone stay."""
+        async with self._alone(attempt):
+            await self._check_epoch()
+            await self._must_have_ended(attempt)  # the end is in the journal before the container goes
+            await self._maker.remove(attempt)
+            entry = await self._in_thread(self._journal.find, attempt)
+            if entry is not None and entry.digest and not entry.forgotten:
+                await self.collect(attempt)  # the log lies in a working directory until it is sealed
+            await self._in_thread(remove_directories, self.layout, attempt)
+            await self._in_thread(self._journal.forgotten, attempt)
+
+    async def delete(self, attempt: str) -> None:
+        """Remove log and artifacts as well."""
+        await self.forget(attempt)
+        await self._in_thread(remove_everything, self.layout, attempt)
+
+    async def usage(self, node_id: str = LOCAL) -> Sequence[Usage]:
+        """Return what the running attempts use now."""
+        listing = await self.list()
+        running = [found for found in listing.containers if found.kind == "job" and found.phase is Phase.RUNNING]
+        used = await self._meter.read({found.attempt: found.handle for found in running})
+        return self._gpus.beside(used, {found.attempt: found.slots for found in running})
+
+    async def gpu_use(self, node_id: str = LOCAL, *, fresh: bool = False) -> GPUUse:
+        """Return who is on the GPUs."""
+        return await self._gpus.use(fresh=fresh)
+
+    async def doors(self, node_id: str = LOCAL) -> Sequence[Door]:
+        """Return where the running servers listen."""
+        return await self._doors.of((await self.list(node_id)).containers)
+
+    async def health(self) -> EngineHealth:
+        """Say how the Engine is."""
+        try:
+            await self.docker("ping", timeout=QUICK_SECONDS)
+        except (EngineError, APIError) as error:
+            return EngineHealth(ok=False, sentences=(f"The Docker Engine does not answer: {error}. Jobs wait.",))
+        sentences = (*self._complaints, *self._bridges.complaints)
+        return EngineHealth(ok=not sentences, sentences=sentences)
+
+    def server_devices(self, slots: tuple[Slot, ...]) -> tuple[dict[str, Any], ...]:
+        """Return the device requests of a server's container."""
+        return device_requests(slots, self.way)
+
+    async def _make(
+        self, spec: LaunchSpec, observed: Observed, timeout_seconds: float, *, new: bool, again: bool
+    ) -> None:
+        """Create what is not there yet, and start it; an attempt that cannot be started never will be."""
+        if new and await self._in_thread(self._journal.mode) != "ready":
+            raise NodeDraining("this machine takes no new containers")
+        await self._in_thread(self._journal.intend, spec.attempt, spec.digest(), self._clock.boot_id)
+        try:
+            if observed.phase is Phase.ABSENT:
+                devices = device_requests(spec.slots, self.way)
+                await self._maker.create(spec, devices=devices, ulimits=self.ulimits, timeout_seconds=timeout_seconds)
+            await self._in_thread(self._journal.started, spec.attempt)
+            await self._begin(spec.attempt, timeout_seconds)
+        except (ImageMissing, StartFailed) as error:
+            await self._end(spec.attempt, await self._maker.end_of_start(spec.attempt, error, again=again))
+            await self._maker.remove(spec.attempt)
+            raise
+
+    async def _begin(self, attempt: str, timeout_seconds: float) -> None:
+        """Start what is created; a network that somebody removed is made again first."""
+        try:
+            await self._maker.start(attempt, timeout_seconds=timeout_seconds)
+        except NetworkMissing:
+            await self._bridges.ensure("job")
+            await self._maker.start(attempt, timeout_seconds=timeout_seconds)
+
+    async def _status(self, attempt: str) -> Observed:
+        observed, state = await self._maker.look(attempt)
+        entry = await self._in_thread(self._journal.find, attempt)
+        if entry is not None and entry.exit is not None:
+            return replace(observed, phase=Phase.EXITED, exit=entry.exit)
+        if observed.phase is Phase.EXITED:
+            exit = await self._in_thread(exit_of, state, self.layout.attempt(attempt), entry, self._clock.boot_id)
+            return replace(observed, exit=await self._end(attempt, exit))
+        if observed.phase is Phase.ABSENT and entry is not None and entry.started:
+            return replace(observed, phase=Phase.EXITED, exit=await self._vanished(entry))
+        return observed
+
+    async def _must_have_ended(self, attempt: str) -> None:
+        if (await self._status(attempt)).phase is Phase.RUNNING:
+            raise Refused(f"{attempt} still runs; stop it first")
+
+    async def _tombstone(self, attempt: str) -> None:
+        await self._end(attempt, Exit(code=None, reason=ExitReason.STOPPED, finished_at=datetime.now(UTC)))
+
+    async def _vanished(self, entry: Entry) -> Exit:
+        rebooted = entry.boot_id != self._clock.boot_id
+        reason = ExitReason.NODE_REBOOTED if rebooted else ExitReason.VANISHED
+        return await self._end(entry.id, Exit(code=None, reason=reason, finished_at=datetime.now(UTC)))
+
+    async def _end(self, attempt: str, exit: Exit) -> Exit:
+        """Journal an end; the first word counts."""
+        await self._in_thread(self._journal.ended, attempt, exit)
+        entry = await self._in_thread(self._journal.find, attempt)
+        return entry.exit if entry is not None and entry.exit is not None else exit
+
+    def _alone(self, attempt: str) -> asyncio.Lock:
+        """Return the lock of an attempt: a stop never falls between the lines of its launch."""
+        return self._locks.setdefault(attempt, asyncio.Lock())
+
+    async def _look(self) -> Node:
+        info = await self.docker("info", timeout=QUICK_SECONDS)
+        found = find_way(info, self._gpus.real)
+        self.way = found.way
+        self._complaints = tuple(found.sentences)
+        features = {"overlay"} if self._maker.overlay else set()
+        features |= {"live_restore"} if info.get("LiveRestoreEnabled") else set()
+        features |= {str(found.way)} if found.way is not Way.NONE else set()
+        return Node(
+            node_id=LOCAL,
+            name=platform.node(),
+            boot_id=self._clock.boot_id,
+            cpus=float(info["NCPU"]),
+            memory_bytes=int(info["MemTotal"]),
+            disk_free_bytes=shutil.disk_usage(self.layout.data).free,
+            engine_version=str(info["ServerVersion"]),
+            features=frozenset(features),
+        )
+
+    def _gpus_changed(self, others: bool) -> None:
+        """Tell that something is known of the GPUs; of `others` than before, another way may lead into containers."""
+        if others:
+            self._node = None
+        self._events.tell(EngineEventKind.INVENTORY)
+
+    async def _check_epoch(self) -> None:
+        await self._in_thread(self._journal.check_epoch, self._epoch)
+
+    async def _in_thread(self, call: Callable[..., Result], *args: Any) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._files, call, *args)

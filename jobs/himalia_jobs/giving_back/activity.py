@@ -1,0 +1,90 @@
+"""What the kernels of notebook servers do, asked so that the asking is no activity.
+
+A server is asked at its own address and not through the proxy, with `no_track_activity`, which keeps Jupyter from taking the
+question for use; and with the token that the server knows itself by, since whoever it belongs to may read all it is sent.
+What it answers is a stranger's: it is cut off at a size, and no redirection is followed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from ..engines.base import Door
+
+TIMEOUT_SECONDS = 5.0
+LONGEST_ANSWER = 1024 * 1024
+AT_ONCE = 16
+SILENT_LOOKS = 20  #: in a row; after that its GPUs alone say whether it is used
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernels:
+    """What the kernels of a server do; `stamp` changes whenever one of them has done something."""
+
+    busy: bool
+    stamp: str = ""
+
+
+class Activity:
+    """Asks servers, and remembers how often each has not answered."""
+
+    def __init__(self) -> None:
+        self._silent: dict[str, int] = {}
+        self._room = asyncio.Semaphore(AT_ONCE)
+
+    async def look(self, doors: Iterable[Door]) -> dict[str, Kernels | None]:
+        """Return what the kernels do, by lease; none: the server does not say, and may do so again soon."""
+        asked = list(doors)
+        # No proxy of the environment may stand between, and nothing is kept: a server may be gone at any moment.
+        async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False, follow_redirects=False) as http:
+            answers = await asyncio.gather(*(self._ask(http, door) for door in asked))
+        found: dict[str, Kernels | None] = {}
+        silent: dict[str, int] = {}
+        for door, answer in zip(asked, answers, strict=True):
+            found[door.lease_id] = answer
+            if answer is None:
+                silent[door.lease_id] = self._silent.get(door.lease_id, 0) + 1
+                if silent[door.lease_id] >= SILENT_LOOKS:
+                    found[door.lease_id] = Kernels(busy=False)
+        self._silent = silent
+        return found
+
+    async def _ask(self, http: httpx.AsyncClient, door: Door) -> Kernels | None:
+        async with self._room:
+            try:
+                async with asyncio.timeout(TIMEOUT_SECONDS):
+                    return await _asked(http, door)
+            except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError, RecursionError):
+                return None
+
+
+async def _asked(http: httpx.AsyncClient, door: Door) -> Kernels | None:
+    headers = {"Authorization": f"token {door.token}", "Accept-Encoding": "identity"}
+    url = f"{door.url}api/kernels"
+    async with http.stream("GET", url, params={"no_track_activity": "1"}, headers=headers) as answer:
+        if answer.status_code == 404:
+            return Kernels(busy=False)  # a server of another kind: it has none
+        if answer.status_code != 200:
+            return None
+        body = b""
+        async for block in answer.aiter_raw():
+            body += block
+            if len(body) > LONGEST_ANSWER:
+                return None
+    return kernels_of(json.loads(body))
+
+
+def kernels_of(answer: Any) -> Kernels:
+    """Return what the kernels of a server's answer do; raise ValueError where that is no list of kernels."""
+    if not isinstance(answer, list) or not all(isinstance(kernel, dict) for kernel in answer):
+        raise ValueError("no list of kernels")
+    stamps = (str(kernel.get("last_activity") or "")[:64] for kernel in answer)
+    return Kernels(
+        busy=any(kernel.get("execution_state") == "busy" for kernel in answer), stamp=max(stamps, default="")
+    )

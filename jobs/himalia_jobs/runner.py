@@ -1,0 +1,284 @@
+"""The life of a job, one step at a time; each step is saved before the next, so that it can start over after any crash."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from himalia.reasons import WAITING_REASONS, Reason
+from himalia.site import Site
+from himalia.states import STARTED_STATES, JobState, LeaseState
+
+from .bootclock import BootClock
+from .endings import Ending, by_whom, ending, may_retry, with_failed_gpus
+from .engines.base import Engine, Exit, ExitReason, Observed, Phase
+from .engines.errors import (
+    Conflict,
+    DeviceUnavailable,
+    EngineError,
+    Finished,
+    ImageMissing,
+    NodeDraining,
+    NoSpace,
+    Refused,
+    StartFailed,
+    StartLost,
+    WorkspaceCorrupt,
+)
+from .launching import launch_spec
+from .store import Database, jobs, leases, slots
+from .store.clock import from_text, now_text, to_text
+from .store.moves import change, move, move_lease
+from .store.records import AttemptRecord, JobRecord
+
+log = logging.getLogger(__name__)
+
+LAUNCH_TIMEOUT_SECONDS = 120.0
+LOOK_AGAIN_SECONDS = 10.0  #: a hint may get lost; a listing never does
+RETRY_SECONDS = 2.0  #: after the engine did not answer
+
+CANNOT_START: dict[type[EngineError], Reason] = {
+    ImageMissing: Reason.IMAGE_MISSING,
+    WorkspaceCorrupt: Reason.WORKSPACE_BROKEN,
+    StartFailed: Reason.START_FAILED,
+    DeviceUnavailable: Reason.START_FAILED,
+    Refused: Reason.START_FAILED,
+}
+REFUSALS: tuple[type[EngineError], ...] = (NoSpace, NodeDraining, Conflict, *CANNOT_START)
+
+
+class Runner:
+    """Takes a job from `starting` to its end. `changed` is called whenever a lease went back or a state moved."""
+
+    def __init__(self, db: Database, engine: Engine, site: Site, clock: BootClock, changed: Callable[[], None]) -> None:
+        self.db = db
+        self.engine = engine
+        self.site = site
+        self.clock = clock
+        self.changed = changed
+        self.full_until = 0.0  #: the engine's disk was full a moment ago: until then nothing new starts
+
+    async def step(self, job_id: str) -> float | None:
+        """Take one job as far as it goes now; return when to look again, none when nothing is left to do."""
+        job, attempt = await self.db.read(lambda db: (jobs.find(db, job_id), jobs.last_attempt(db, job_id)))
+        if job is None or attempt is None or job.state not in STARTED_STATES:
+            return None
+        take = {JobState.STARTING: self._start, JobState.RUNNING: self._watch, JobState.COLLECTING: self._collect}
+        try:
+            return await take[job.state](job, attempt)
+        except EngineError as error:
+            # Unknown is not failed: the state stays as it is, and the same step is taken again.
+            log.warning("%s stays %s for now: %s", attempt.id, job.state, error)
+            return RETRY_SECONDS
+
+    async def _start(self, job: JobRecord, attempt: AttemptRecord) -> float | None:
+        if attempt.stop_reason in WAITING_REASONS:
+            return await self._back_to_queue(job, attempt, Reason(attempt.stop_reason), attempt.detail)
+        spec = launch_spec(job, attempt, self.site)
+        try:
+            if job.cancel_requested:
+                await self._stop(attempt, Reason.CANCELLED)
+                observed = await self.engine.status(attempt.id)
+            else:
+                await self.engine.prepare(spec)
+                observed = await self.engine.launch(spec, timeout_seconds=LAUNCH_TIMEOUT_SECONDS)
+        except Finished as finished:
+            exit = finished.exit if isinstance(finished.exit, Exit) else Exit(code=None, reason=ExitReason.STOPPED)
+            observed = replace(await self.engine.status(attempt.id), exit=exit)
+        except StartLost as error:
+            return await self._back_to_queue(job, attempt, Reason.IN_LINE, str(error))
+        except REFUSALS as error:
+            return await self._refused(job, attempt, error, spec.digest())
+        return await self._began(job, attempt, observed, spec.digest())
+
+    async def _began(self, job: JobRecord, attempt: AttemptRecord, observed: Observed, digest: str) -> float:
+        """Save that its container was started, and how it ended if it did."""
+        if observed.started_at is not None or observed.phase is Phase.RUNNING:
+            await self._running(job, attempt, observed, digest)
+        if observed.exit is not None:
+            await self._ended(job, attempt, observed.exit)
+        return 0.0 if observed.exit is not None or observed.phase is Phase.RUNNING else RETRY_SECONDS
+
+    async def _refused(self, job: JobRecord, attempt: AttemptRecord, error: EngineError, digest: str) -> float | None:
+        """End an attempt that cannot start, or put its job back; one that an earlier, unanswered launch started goes on."""
+        observed = await self.engine.status(attempt.id)
+        never_ran = observed.exit is not None and observed.exit.reason is ExitReason.START_FAILED
+        if observed.phase in (Phase.RUNNING, Phase.EXITED) and not never_ran:
+            return await self._began(job, attempt, observed, observed.spec_digest or digest)
+        if isinstance(error, NoSpace):
+            self.full_until = self.clock.now() + LOOK_AGAIN_SECONDS
+            return await self._back_to_queue(job, attempt, Reason.WAITS_FOR_DISK, str(error))
+        if isinstance(error, NodeDraining | Conflict):
+            # A conflict with a container that never ran: the site's settings were changed in between.
+            return await self._back_to_queue(job, attempt, Reason.IN_LINE, str(error))
+        return await self._cannot_start(job, attempt, CANNOT_START[type(error)], str(error))
+
+    async def _running(self, job: JobRecord, attempt: AttemptRecord, observed: Observed, digest: str) -> None:
+        # It may run for some time already: nobody may have been there to see it begin.
+        began = observed.started_at or self.clock.wall()
+        started, clock, boot_id = to_text(began), self.clock.at(began), self.clock.boot_id
+
+        def write(db: Connection) -> None:
+            move_lease(db, attempt.lease_id, LeaseState.HELD, container=observed.name)
+            if move(db, job.id, JobState.RUNNING, started_at=job.started_at or started):
+                jobs.change_attempt(
+                    db, attempt.id, started_at=started, started_clock=clock, boot_id=boot_id, spec_digest=digest
+                )
+
+        await self.db.write(write)
+        self.changed()
+
+    async def _watch(self, job: JobRecord, attempt: AttemptRecord) -> float | None:
+        observed = await self.engine.status(attempt.id)
+        if observed.exit is not None:
+            return await self._ended(job, attempt, observed.exit)
+        if observed.phase is Phase.ABSENT:
+            return await self._ended(job, attempt, Exit(code=None, reason=ExitReason.VANISHED))
+        if job.cancel_requested:
+            await self._stop(attempt, Reason.CANCELLED)
+            return LOOK_AGAIN_SECONDS
+        if attempt.stop_reason in (Reason.OVER_SHARE, Reason.GPU_IDLE):
+            await self._stop(attempt, Reason(attempt.stop_reason))
+            return LOOK_AGAIN_SECONDS
+        if attempt.give_way_at is not None:
+            warned = (from_text(attempt.give_way_at) - self.clock.wall()).total_seconds()
+            if warned > 0:
+                return min(warned, LOOK_AGAIN_SECONDS)
+            await self._stop(attempt, Reason.PREEMPTED, float(self.site.queue.preempt_grace))
+            return LOOK_AGAIN_SECONDS
+        left = self._seconds_left(job, attempt)
+        if left <= 0:
+            await self._stop(attempt, Reason.TIMED_OUT)
+            return LOOK_AGAIN_SECONDS
+        return min(left, LOOK_AGAIN_SECONDS)
+
+    def _seconds_left(self, job: JobRecord, attempt: AttemptRecord) -> float:
+        if attempt.started_clock is None or attempt.boot_id != self.clock.boot_id:
+            return LOOK_AGAIN_SECONDS
+        return job.timeout_seconds - (self.clock.now() - attempt.started_clock)
+
+    async def _stop(self, attempt: AttemptRecord, why: Reason, grace_seconds: float | None = None) -> None:
+        """Save why, then tell the engine; it is told again until the container has ended."""
+        if attempt.stop_reason is None:
+            await self.db.write(lambda db: jobs.change_attempt(db, attempt.id, stop_reason=str(why)))
+        grace = float(self.site.limits.stop_grace) if grace_seconds is None else grace_seconds
+        await self.engine.stop(attempt.id, grace_seconds=grace, why=str(why))
+
+    async def _ended(self, job: JobRecord, attempt: AttemptRecord, exit: Exit) -> float:
+        """Save how it ended; collecting starts at once."""
+        fresh = await self.db.read(lambda db: jobs.last_attempt(db, job.id)) or attempt
+        job = await self.db.read(lambda db: jobs.get(db, job.id))
+        given = {slot["uuid"] for slot in attempt.slots}
+        on_node = await self.db.read(lambda db: slots.records(db, attempt.node_id)) if given else []
+        end = with_failed_gpus(ending(job, fresh, exit), (slot for slot in on_node if slot.uuid in given))
+        finished = to_text(exit.finished_at) if exit.finished_at else now_text()
+
+        def write(db: Connection) -> None:
+            if move(db, job.id, JobState.COLLECTING, end.reason, end.detail, exit_code=exit.code):
+                jobs.change_attempt(
+                    db,
+                    attempt.id,
+                    finished_at=finished,
+                    exit_code=exit.code,
+                    signal=exit.signal,
+                    oom=exit.oom,
+                    reason=str(end.reason),
+                    detail=end.detail,
+                )
+
+        await self.db.write(write)
+        self.changed()
+        return 0.0
+
+    async def _cannot_start(self, job: JobRecord, attempt: AttemptRecord, reason: Reason, detail: str) -> float:
+        def write(db: Connection) -> None:
+            if move(db, job.id, JobState.COLLECTING, reason, detail):
+                jobs.change_attempt(db, attempt.id, finished_at=now_text(), reason=str(reason), detail=detail)
+
+        await self.db.write(write)
+        return 0.0
+
+    async def _back_to_queue(self, job: JobRecord, attempt: AttemptRecord, reason: Reason, detail: str) -> float | None:
+        """Nothing ran: the lease goes back and the job waits on; the attempt's number is used up.
+
+        Why is saved first: the tombstone is no end of the job, whoever comes upon it.
+        """
+        why = str(reason)
+        await self.db.write(lambda db: jobs.change_attempt(db, attempt.id, stop_reason=why, detail=detail))
+        await self.engine.stop(attempt.id, grace_seconds=0, why=why)
+        observed = await self.engine.status(attempt.id)
+        if observed.phase is Phase.RUNNING:  # a launch that came late; it is being stopped
+            return RETRY_SECONDS
+        if observed.exit is not None and observed.exit.reason is not ExitReason.STOPPED:
+            return await self._began(job, attempt, observed, observed.spec_digest)
+        await self.engine.forget(attempt.id)
+
+        def write(db: Connection) -> None:
+            fresh = jobs.get(db, job.id)
+            leases.release(db, attempt.lease_id)
+            jobs.change_attempt(db, attempt.id, finished_at=now_text(), reason=why, detail=detail)
+            move(db, job.id, JobState.QUEUED, reason, detail)
+            if fresh.cancel_requested:
+                move(db, job.id, JobState.CANCELLED, Reason.CANCELLED, by_whom(fresh))
+
+        await self.db.write(write)
+        self.changed()
+        return None
+
+    async def _collect(self, job: JobRecord, attempt: AttemptRecord) -> float | None:
+        collected = await self.engine.collect(attempt.id)
+        await self.engine.forget(attempt.id)
+        end = _ending_of(job, attempt)
+
+        def write(db: Connection) -> None:
+            fresh = jobs.get(db, job.id)
+            leases.release(db, attempt.lease_id)
+            jobs.change_attempt(db, attempt.id, log_bytes=collected.log_bytes)
+            if may_retry(fresh, attempt, end):
+                _again(db, fresh, attempt, end)
+            else:
+                move(db, job.id, end.state, end.reason, end.detail)
+
+        await self.db.write(write)
+        self.changed()
+        return None
+
+
+def _ending_of(job: JobRecord, attempt: AttemptRecord) -> Ending:
+    """Return how a job in `collecting` ends, from what was saved."""
+    reason = attempt.reason or job.reason or Reason.VANISHED
+    if reason is Reason.CANCELLED:
+        state = JobState.CANCELLED
+    elif attempt.exit_code == 0 and reason in (Reason.EXITED, Reason.SUCCEEDED_WITH_CHILD_OOM):
+        state = JobState.SUCCEEDED
+    else:
+        state = JobState.FAILED
+    return Ending(state=state, reason=reason, detail=attempt.detail)
+
+
+def _again(db: Connection, job: JobRecord, attempt: AttemptRecord, end: Ending) -> None:
+    """Put a job in line once more: after a failure, or because it gave way."""
+    if end.reason is Reason.PREEMPTED:
+        detail, gone = f"Attempt {attempt.number} gave way.", job.preemptions + 1
+        move(db, job.id, JobState.QUEUED, Reason.PREEMPTED, detail, exit_code=None, preemptions=gone)
+    else:
+        detail = f"Attempt {attempt.number} failed. {end.detail}"
+        move(db, job.id, JobState.QUEUED, Reason.IN_LINE, detail, exit_code=None)
+
+
+async def request_cancel(db: Database, job: JobRecord, by: str) -> None:
+    """Write the wish to end a job; one that waits ends at once, one that has ended stays as it is."""
+    await db.write(lambda connection: write_cancel(connection, job.id, by))
+
+
+def write_cancel(db: Connection, job_id: str, by: str) -> None:
+    """Write the same in a transaction of the caller's."""
+    fresh = jobs.get(db, job_id)
+    if fresh.state is JobState.QUEUED:
+        detail = f"Cancelled by {by}."
+        move(db, job_id, JobState.CANCELLED, Reason.CANCELLED, detail, cancel_requested=True, cancelled_by=by)
+    elif fresh.state in STARTED_STATES and not fresh.cancel_requested:
+        change(db, job_id, cancel_requested=True, cancelled_by=by)

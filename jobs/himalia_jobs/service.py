@@ -1,0 +1,324 @@
+"""The job service: its parts, wired together, and its loops."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+from himalia.errors import HimaliaError
+from himalia.reasons import SENTENCES, Reason
+from himalia.states import LeaseState
+from himalia.units import format_size
+
+from . import wait_notices
+from .accounting import Accounting
+from .bootclock import BootClock
+from .changes import Changes
+from .contents import ContentStore
+from .engines.base import Engine, EngineEvent, EngineEventKind, Node
+from .engines.errors import EngineError
+from .giving_back.answers import Answers
+from .giving_back.asking import Asking
+from .giving_back.keeper import GivingBack
+from .gpu_modes import GPUModes
+from .history import read_lengths, read_usage
+from .hub import Hub
+from .hub_servers import HubServers
+from .layout import DataLayout
+from .ledger import Ledger
+from .membership import Membership
+from .metering import Meters
+from .notices import Notices
+from .operating import Operating
+from .people import People
+from .policy import Lengths, estimate
+from .queue import Line
+from .reconcile import Reconciler
+from .rulebook import Rulebook
+from .runner import Runner
+from .sampling import SAMPLE_SECONDS, Samples
+from .serving import Serving
+from .settings import Settings
+from .shares import Shares
+from .starter import Starter
+from .store import Database, events, jobs, leases, notices, slots
+from .store.records import JobRecord
+from .submitting import Submitter
+from .turn import take_turn
+from .waiting import Waiting
+from .work import Work, repeat
+
+log = logging.getLogger(__name__)
+
+STARTS_AT_ONCE = 8
+ROUND_SECONDS = 5.0
+RECONCILE_SECONDS = 10.0
+SETTLE_SECONDS = 0.5  #: between two looks at a GPU that its holder gave up a moment ago
+MEMBERSHIP_SECONDS = 30.0
+TRIM_SECONDS = 3600.0
+TEND_SECONDS = 60.0
+LEARN_SECONDS = 60.0
+RULES_SECONDS = 60.0
+
+
+class Service:
+    """Everything that one run of the service works with. `refusal` is set when it must not work: it then only says why."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        db: Database,
+        engine: Engine,
+        hub: Hub,
+        contents: ContentStore,
+        layout: DataLayout,
+        gateway: str,
+    ) -> None:
+        self.settings = settings
+        self.site = settings.site
+        self.db = db
+        self.engine = engine
+        self.hub = hub
+        self.contents = contents
+        self.layout = layout
+        self.gateway = gateway  #: the host's address on the servers' network
+        self.clock = BootClock()
+        self.changes = Changes()
+        self.rulebook = Rulebook(db, hub, self.site)
+        self.ledger = Ledger(db, self.site, self.rulebook)
+        self.submitter = Submitter(db, engine, self.site, self.rulebook)
+        self.serving = Serving(db, engine, self.site, hub, layout, self.clock, self.rulebook)
+        self.starter = Starter(db, hub, HubServers(hub.api, hub.token), self.site, self.clock, self._changed)
+        self.waiting = Waiting(db, self.serving, self.starter)
+        self.runner = Runner(db, engine, self.site, self.clock, self._changed)
+        self.work = Work(self.runner.step, at_once=STARTS_AT_ONCE)
+        self.gpu_modes = GPUModes(db, self.site.gpu_modes, self._know)
+        self.reconciler = Reconciler(db, engine, self.serving, self.work.add)
+        self.ledger.seen = self.reconciler.keeper
+        self.operating = Operating(db, hub, self.work.add)
+        self.shares = Shares(db, self.site.gpus, self.clock, self.work.add)
+        self.reconciler.shares = self.ledger.shares = self.shares
+        self.samples = Samples(engine)
+        self.meters = Meters()
+        self.accounting = Accounting(db, self.clock, self.reconciler.keeper)
+        self.membership = Membership(db, hub)
+        self.people = People(db, hub, layout)
+        self.notices = Notices(db, self.clock)
+        self.notices.answered_by(wait_notices.READY, wait_notices.answered)
+        self.giving_back = GivingBack(db, engine, hub, self.site, self.clock, self.reconciler.keeper, self._stepped)
+        Answers(self.site, self.giving_back).of(self.notices)
+        self.asking = Asking(db, self.site, self.clock)
+        self.contents_threads = ThreadPoolExecutor(4, thread_name_prefix="contents")
+        self.file_threads = ThreadPoolExecutor(8, thread_name_prefix="files")
+        self.refusal: HimaliaError | None = None
+        self._round_wanted = asyncio.Event()
+        self._engine_down = ""
+        self._compared = True  #: whether database and machine were compared in this life; until then nothing starts
+        self._lengths: Lengths = {}
+        self._usage: dict[str, float] = {}
+        self.line_number = 0  #: of the line's last change, which need not be a change of any job or lease
+        self.hub.names_are_open = self.site.gpus.names == "everybody"
+
+    @property
+    def line(self) -> Line:
+        """Who waits, as the last round left it."""
+        return self.ledger.line
+
+    @property
+    def installation(self) -> str:
+        """The id of the installation."""
+        return self.settings.installation
+
+    def must_work(self) -> None:
+        """Raise the sentence that says why the service does not work."""
+        if self.refusal is not None:
+            raise self.refusal
+
+    async def run(self) -> None:
+        """Work until cancelled; running jobs are not touched by the end."""
+        self._compared = False
+        async with asyncio.TaskGroup() as group:
+            self.work.start(group)
+            self.starter.work.start(group)
+            group.create_task(self._rounds(), name="rounds")
+            group.create_task(self._watch(), name="watch")
+            group.create_task(repeat(self._reconcile, every_seconds=RECONCILE_SECONDS), name="reconcile")
+            group.create_task(repeat(self._settle, every_seconds=SETTLE_SECONDS), name="settle")
+            group.create_task(repeat(self.samples.take, every_seconds=SAMPLE_SECONDS), name="samples")
+            group.create_task(self.accounting.run(), name="accounting")
+            group.create_task(repeat(self.membership.refresh, every_seconds=MEMBERSHIP_SECONDS), name="membership")
+            group.create_task(repeat(self.starter.tidy, every_seconds=MEMBERSHIP_SECONDS), name="waits")
+            group.create_task(repeat(self._learn, every_seconds=LEARN_SECONDS), name="learn")
+            group.create_task(repeat(self.rulebook.refresh, every_seconds=RULES_SECONDS), name="rules")
+            group.create_task(repeat(self._give_back, every_seconds=self.giving_back.look_seconds), name="giving back")
+            group.create_task(repeat(self._trim, every_seconds=TRIM_SECONDS), name="trim")
+            group.create_task(repeat(self.engine.tend, every_seconds=TEND_SECONDS), name="tend")
+
+    async def wake(self, job_id: str | None = None) -> None:
+        """Look at the queue soon, and at one job."""
+        self._stepped(job_id)
+
+    async def nodes(self) -> list[Node]:
+        """Return the nodes as they were seen last; ask when none was seen yet."""
+        if not self.ledger.nodes:
+            await self._look_at_nodes()
+        return list(self.ledger.nodes)
+
+    async def delete(self, job: JobRecord) -> None:
+        """Delete a job with its logs and artifacts: these first, so that a delete cut short can be done again."""
+        for attempt in await self.db.read(lambda db: jobs.attempts_of(db, job.id)):
+            await self.engine.delete(attempt.id)
+        await self.db.write(lambda db: jobs.remove(db, job))
+        self.changes.tell()
+
+    async def complaints(self) -> list[str]:
+        """Return what is wrong, in words for the operator."""
+        if self.refusal is not None:
+            return [self.refusal.message]
+        health = await self.engine.health()
+        return [*health.sentences, *self.reconciler.strangers, *await self.reconciler.keeper.complaints()]
+
+    def _stepped(self, job_id: str | None) -> None:
+        if job_id is not None:
+            self.work.add(job_id)
+        self._changed()
+
+    def _changed(self) -> None:
+        self._round_wanted.set()
+        self.changes.tell()
+
+    async def _rounds(self) -> None:
+        while True:
+            try:
+                await self._round()
+            except Exception:
+                log.exception("a round of the queue failed")
+            try:
+                async with asyncio.timeout(ROUND_SECONDS):
+                    await self._round_wanted.wait()
+            except TimeoutError:
+                pass
+
+    async def _round(self) -> None:
+        self._round_wanted.clear()
+        # What is new, or was changed while nobody looked, is looked at before it is given out.
+        if await self._look_at_nodes() or not self._compared:
+            await self._reconcile()
+        nodes, closed, now = list(self.ledger.nodes), self._closed(), self.clock.wall()
+        began = self.clock.now()
+        decided = await self.db.write(
+            lambda db: take_turn(
+                db,
+                nodes,
+                self.site.limits,
+                closed,
+                now=now,
+                rules=self.rulebook.rules,
+                usage=self._usage,
+                idle=self.ledger.idle,
+                ends=self.ledger.ends,
+            )
+        )
+        self.meters.turn(decided, self.clock.now() - began)
+        for job_id in (*(attempt.partition(".")[0] for attempt in decided.started), *decided.warned):
+            self.work.add(job_id)
+        await self.starter.look()
+        # At once: whoever hears of a change asks for the place and the reason, and an estimate takes its time.
+        before = self.line
+        self.ledger.line = self.serving.line = Line(waits=decided.waits, estimates=before.estimates)
+        waits = list(decided.waits.values())
+        estimates = await asyncio.to_thread(estimate, decided.left, waits, self._lengths)
+        line = Line(waits=decided.waits, estimates=estimates)
+        self.ledger.line = self.serving.line = line
+        moved = before.places() != line.places()
+        self.line_number += moved
+        if decided.changed or moved:
+            self.changes.tell()
+
+    async def _look_at_nodes(self) -> bool:
+        """Ask for the nodes and write what they have; return whether their slots changed."""
+        try:
+            nodes = await self.engine.nodes()
+        except EngineError as error:
+            self._engine_down = str(error)
+            return False
+        self._engine_down = ""
+        _, changed = await self.gpu_modes.write(nodes)
+        if changed:
+            self.changes.tell()
+        return changed
+
+    def _know(self, nodes: list[Node]) -> None:
+        """Remember the machines, with what can be asked for."""
+        self.ledger.nodes, self.serving.nodes = nodes, nodes
+
+    def _closed(self) -> tuple[Reason, str] | None:
+        """Return why nothing may start now."""
+        if self._engine_down or not self.ledger.nodes or not self._compared:
+            return Reason.WAITS_FOR_ENGINE, SENTENCES[Reason.WAITS_FOR_ENGINE]
+        free = shutil.disk_usage(self.site.data).free
+        if free < self.site.limits.disk_reserve:
+            return (
+                Reason.WAITS_FOR_DISK,
+                f"The data disk has {format_size(free)} left. {SENTENCES[Reason.WAITS_FOR_DISK]}",
+            )
+        if self.clock.now() < self.runner.full_until:
+            return Reason.WAITS_FOR_DISK, SENTENCES[Reason.WAITS_FOR_DISK]
+        return None
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                async for event in self.engine.watch():
+                    if event.attempt:
+                        self.work.add(event.attempt.partition(".")[0])
+                    if event.kind is EngineEventKind.INVENTORY:
+                        self._changed()
+                    elif not event.attempt or await self._is_stranger(event):
+                        await self._reconcile()
+            except Exception:
+                log.exception("the engine's events broke off")
+            await asyncio.sleep(1)
+
+    async def _is_stranger(self, event: EngineEvent) -> bool:
+        """Tell whether a container was started that no lease stands for: by hand, or past a lost database."""
+        if event.kind is not EngineEventKind.STARTED:
+            return False
+        lease = await self.db.read(lambda db: leases.find(db, event.lease_id))
+        return lease is None or lease.state is LeaseState.RELEASED
+
+    async def _settle(self) -> None:
+        """Look soon and often at what was given up, so that nobody waits for a GPU that is free."""
+        try:
+            if await self.db.read(slots.settling) and await self.reconciler.keeper.look():
+                self._changed()
+        except EngineError as error:
+            log.debug("the GPUs that were given up cannot be looked at: %s", error)
+
+    async def _reconcile(self) -> None:
+        try:
+            changed = await self.reconciler.run()
+        except EngineError as error:
+            self._engine_down = str(error)
+            return
+        self._compared = True
+        if changed:
+            self._changed()
+
+    async def _give_back(self) -> None:
+        if self._compared:
+            await self.giving_back.step()
+            self.ledger.idle, self.ledger.ends = self.giving_back.idle, self.giving_back.ends
+
+    async def _learn(self) -> None:
+        self._lengths = await self.db.read(read_lengths)
+        queue = self.site.queue
+        if queue.fair_share == "usage":
+            now = self.clock.wall()
+            self._usage = await self.db.read(lambda db: read_usage(db, queue.half_life, now))
+
+    async def _trim(self) -> None:
+        await self.db.write(events.trim)
+        await self.db.write(lambda db: notices.trim(db, self.clock.wall()))

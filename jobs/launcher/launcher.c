@@ -1,0 +1,400 @@
+/* Pid 1 of a job's container: runs the command, keeps its output, ends what it leaves behind, records how it ended.
+ *
+ * What a job prints goes through a pipe into a file: byte for byte, at the speed of a file, and nothing that a job or a
+ * reader does (`echo x > /dev/stderr`, a follower that hangs) can harm it. README.md has the promises.
+ */
+#define _GNU_SOURCE
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <libgen.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { NOT_STARTED = 125, CANNOT_RUN = 126, NOT_FOUND = 127, KILLED = 128 + SIGKILL };
+enum { MAX_MKDIRS = 64, RECORD_BYTES = 512 };
+/* The kernel counts the pipes of one user, and gives tiny ones above 64 MiB: this size is good for 256 jobs at once. */
+enum { PIPE_BYTES = 256 * 1024, PAGE_BYTES = 4096 };
+typedef long long Milliseconds;                /* of the monotonic clock */
+static const Milliseconds LEFTOVERS = 2000;    /* from TERM to KILL for what the main process leaves behind */
+static const Milliseconds DYING = 5000;        /* from KILL until a process that does not die is given up */
+static const Milliseconds KILL_AGAIN = 100;
+static const Milliseconds NEVER = LLONG_MAX;
+
+static const char USAGE[] =
+    "usage: --log FILE --exit FILE [--grace SECONDS] [--workdir DIR] [--mkdir DIR]... -- COMMAND [ARG...]";
+static const char DEFAULT_PATH[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+static const char GAP[] = "\nhimalia: some output is missing here: the disk of the log was full\n";
+
+typedef struct {
+    char *log, *exit, *workdir, *mkdirs[MAX_MKDIRS];
+    int mkdir_count;
+    Milliseconds grace;
+    char **command;
+} Options;
+
+typedef struct {
+    int file;
+    off_t length;
+    long long dropped;
+    bool may_splice;
+    bool gap;      /* something was dropped since the last byte that was kept */
+    size_t told;   /* how much of GAP is written already */
+} Log;
+
+typedef struct {
+    int directory, file;
+    char *name, part[NAME_MAX + 1], started[40];
+} Record;
+
+typedef struct {
+    pid_t main;
+    int code, signal;        /* of the main process; the code is -1 until it has ended */
+    bool all_ended, stopped;
+    Milliseconds grace, kill_at, give_up_at;
+} Job;
+
+#define complain(to, format, ...) dprintf(to, "himalia: " format "\n", ##__VA_ARGS__)
+
+static Milliseconds now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1000LL + time.tv_nsec / 1000000;
+}
+
+static Milliseconds least(Milliseconds one, Milliseconds other) { return one < other ? one : other; }
+
+static void write_time(char *to, size_t size) {
+    struct timespec time;
+    struct tm utc;
+    clock_gettime(CLOCK_REALTIME, &time);
+    gmtime_r(&time.tv_sec, &utc);
+    size_t length = strftime(to, size, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(to + length, size - length, ".%06ldZ", time.tv_nsec / 1000);
+}
+
+/* ---- Plain files in a directory that belongs to the job ---- */
+
+static int open_plain(int directory, const char *name, const char *what) {
+    /* Non-blocking, so that a fifo is an error and not a wait. */
+    int file = openat(directory, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644);
+    struct stat state;
+    if (file >= 0 && fstat(file, &state) == 0 && S_ISREG(state.st_mode) && state.st_nlink == 1) return file;
+    bool odd = file >= 0 || errno == ELOOP || errno == EISDIR || errno == ENXIO;
+    complain(2, "the %s %s cannot be written: %s", what, name,
+             odd ? "a link, a directory or a device lies there; remove it and start the job again" : strerror(errno));
+    if (file >= 0) close(file);
+    return -1;
+}
+
+/* ---- The log ---- */
+
+/* Write as much as the disk takes; return how much that was. */
+static size_t append(Log *log, const char *bytes, size_t count) {
+    size_t kept = 0;
+    while (kept < count) {
+        ssize_t written = pwrite(log->file, bytes + kept, count - kept, log->length);
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) break;
+        kept += (size_t)written;
+        log->length += written;
+    }
+    return kept;
+}
+
+/* Keep bytes, or count them as dropped while the disk takes no more: the job itself must never wait for a disk. */
+static void keep(Log *log, const char *bytes, size_t count) {
+    if (log->gap) {
+        log->told += append(log, GAP + log->told, sizeof GAP - 1 - log->told);
+        log->gap = log->told < sizeof GAP - 1;
+    }
+    size_t kept = log->gap ? 0 : append(log, bytes, count);
+    if (kept == count) return;
+    log->dropped += (long long)(count - kept);
+    if (!log->gap) log->told = 0;   /* a new gap, to be told from its start */
+    log->gap = true;
+}
+
+/* Move at most one pipe full, so that signals are heard; return 0 when nobody can print any more, -1 if nobody did. */
+static ssize_t carry(Log *log, int pipe) {
+    static char bytes[PIPE_BYTES];
+    if (log->may_splice && !log->gap) {
+        ssize_t moved = splice(pipe, NULL, log->file, &log->length, PIPE_BYTES, SPLICE_F_NONBLOCK);
+        if (moved >= 0 || errno == EAGAIN || errno == EINTR) return moved;
+        log->may_splice = errno != EINVAL;   /* this file system has no splice; any other error is the disk's */
+    }
+    ssize_t count = read(pipe, bytes, sizeof bytes);
+    if (count > 0) keep(log, bytes, (size_t)count);
+    return count;
+}
+
+/* Keep what was printed before the end, and nothing that somebody out of reach goes on to print. */
+static void drain(Log *log, int pipe) {
+    int left = 0;
+    ioctl(pipe, FIONREAD, &left);
+    while (left > 0) {
+        ssize_t moved = carry(log, pipe);
+        if (moved <= 0) break;
+        left -= (int)moved;
+    }
+    if (log->gap) keep(log, "", 0);
+    fdatasync(log->file);
+}
+
+/* ---- The exit record ---- */
+
+/* Make the record's file, with its space on the disk, while there is some. */
+static bool reserve_record(Record *record, const char *path) {
+    char blank[RECORD_BYTES], *directory = dirname(strdup(path));
+    memset(blank, ' ', sizeof blank);
+    record->name = basename(strdup(path));
+    snprintf(record->part, sizeof record->part, "%.*s.part", NAME_MAX - 5, record->name);
+    record->directory = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (record->directory < 0) complain(2, "the directory %s cannot be opened: %s", directory, strerror(errno));
+    else record->file = open_plain(record->directory, record->part, "exit record");
+    if (record->directory < 0 || record->file < 0) return false;
+    bool kept = ftruncate(record->file, 0) == 0 && write(record->file, blank, sizeof blank) == sizeof blank;
+    if (!kept) complain(2, "no space for the exit record %s: %s; make room on the disk", path, strerror(errno));
+    return kept;
+}
+
+/* Return whether the reserved file still lies where it was made: a job can put something else there. */
+static bool still_there(const Record *record) {
+    struct stat ours, there;
+    return fstat(record->file, &ours) == 0
+        && fstatat(record->directory, record->part, &there, AT_SYMLINK_NOFOLLOW) == 0
+        && ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
+
+static void write_record(Record *record, const Job *job, const Log *log) {
+    char text[RECORD_BYTES], finished[40], code[12] = "null", signal[12] = "null";
+    if (job->code >= 0) snprintf(code, sizeof code, "%d", job->code);
+    if (job->signal) snprintf(signal, sizeof signal, "%d", job->signal);
+    write_time(finished, sizeof finished);
+    int length = snprintf(
+        text, sizeof text,
+        "{\"version\":1,\"code\":%s,\"signal\":%s,\"started\":\"%s\",\"finished\":\"%s\","
+        "\"log_bytes\":%lld,\"dropped_bytes\":%lld,\"stopped\":%s}\n",
+        code, signal, record->started, finished, (long long)log->length, log->dropped,
+        job->stopped ? "true" : "false");
+    if (!still_there(record)) {
+        unlinkat(record->directory, record->part, 0);
+        close(record->file);
+        record->file = openat(record->directory, record->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    }
+    bool written = lseek(record->file, 0, SEEK_SET) == 0 && write(record->file, text, (size_t)length) == length
+        && ftruncate(record->file, length) == 0 && fsync(record->file) == 0
+        && renameat(record->directory, record->part, record->directory, record->name) == 0;
+    if (!written) complain(2, "the exit record %s cannot be written: %s", record->name, strerror(errno));
+    fsync(record->directory);
+}
+
+/* ---- The processes of the job ---- */
+
+/* Send a signal to all descendants: for runs outside a container, where kill(-1) would hit everybody. */
+static void signal_descendants(pid_t of, int signal) {
+    char path[64], *child = NULL;
+    size_t size = 0;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", of, of);
+    FILE *children = fopen(path, "re");
+    while (children && getdelim(&child, &size, ' ', children) > 0) {
+        pid_t pid = atoi(child);
+        if (pid <= 1) continue;
+        signal_descendants(pid, signal);
+        kill(pid, signal);
+    }
+    free(child);
+    if (children) fclose(children);
+}
+
+static void signal_all(int signal) {
+    if (getpid() == 1) kill(-1, signal);
+    else signal_descendants(getpid(), signal);
+}
+
+/* Collect those who have ended; when the main process is among them, ask the others to end. */
+static void reap(Job *job) {
+    int status, code_before = job->code;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (pid != job->main) continue;
+        job->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+        job->code = job->signal ? 128 + job->signal : WEXITSTATUS(status);
+    }
+    job->all_ended = pid < 0;
+    /* Those who were stopped have had their TERM, and keep the rest of their grace: one may be saving a checkpoint. */
+    if (job->code == code_before || job->all_ended || job->stopped) return;
+    job->kill_at = least(job->kill_at, now() + least(LEFTOVERS, job->grace));
+    signal_all(SIGTERM);
+}
+
+static void hear(Job *job, int signals) {
+    struct signalfd_siginfo heard;
+    while (read(signals, &heard, sizeof heard) == sizeof heard) {
+        int signal = (int)heard.ssi_signo;
+        if (signal == SIGCHLD) reap(job);
+        else if (signal != SIGPIPE && signal != SIGXFSZ) signal_all(signal);   /* those are about our own writing */
+        if (signal != SIGTERM || job->code >= 0) continue;
+        job->stopped = true;
+        job->kill_at = least(job->kill_at, now() + job->grace);
+    }
+}
+
+/* Kill everybody whose time is up; return whether it is worth waiting on. */
+static bool enforce(Job *job) {
+    Milliseconds time = now();
+    if (time < job->kill_at) return true;
+    job->give_up_at = least(job->give_up_at, time + DYING);
+    /* Once more every now and then: outside a container, children of the killed are found only afterwards. */
+    job->kill_at = time + KILL_AGAIN;
+    signal_all(SIGKILL);
+    return time < job->give_up_at;
+}
+
+static void watch(Job *job, Log *log, int signals, int pipe) {
+    fcntl(pipe, F_SETPIPE_SZ, PIPE_BYTES);
+    fcntl(pipe, F_SETFL, O_NONBLOCK);
+    struct pollfd sources[2] = {{.fd = signals, .events = POLLIN}, {.fd = pipe, .events = POLLIN}};
+    while (!job->all_ended && enforce(job)) {
+        Milliseconds wait = job->kill_at - now();
+        poll(sources, 2, job->kill_at == NEVER ? -1 : (int)least(wait > 0 ? wait : 0, INT_MAX));
+        ssize_t moved = sources[1].revents ? carry(log, pipe) : -1;
+        if (moved == 0) sources[1].fd = -1;   /* nobody can print any more */
+        /* Little came: let small lines pile up for a millisecond, which makes them cheap. A signal ends the wait. */
+        if (moved > 0 && moved < PAGE_BYTES) poll(sources, 1, 1);
+        if (sources[0].revents) hear(job, signals);
+    }
+}
+
+/* ---- The start ---- */
+
+/* Make a directory and those above it. */
+static bool make_directory(char *path) {
+    struct stat state;
+    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        mkdir(path, 0777);   /* what goes wrong here shows in the last one */
+        *slash = '/';
+    }
+    return mkdir(path, 0777) == 0 || (errno == EEXIST && stat(path, &state) == 0 && S_ISDIR(state.st_mode));
+}
+
+/* Find a command as a shell does; execvp says "not executable" when PATH names a directory that may not be read. */
+static bool find_command(const char *name, char *found, size_t size) {
+    const char *path = getenv("PATH");
+    char candidate[PATH_MAX], *rest = strdup(path ? path : DEFAULT_PATH);
+    struct stat state;
+    bool there = false;
+    snprintf(found, size, "%s", name);
+    if (strchr(name, '/')) return access(name, F_OK) == 0;
+    for (char *directory; *name && (directory = strsep(&rest, ":"));) {
+        snprintf(candidate, sizeof candidate, "%s/%s", *directory ? directory : ".", name);
+        if (stat(candidate, &state) || !S_ISREG(state.st_mode)) continue;
+        there = true;
+        snprintf(found, size, "%s", candidate);
+        if (access(candidate, X_OK) == 0) break;
+    }
+    return there;
+}
+
+/* Become the command, or say why not, into the log. */
+static _Noreturn void become(const Options *options) {
+    for (int i = 0; i < options->mkdir_count; i++) {
+        if (make_directory(options->mkdirs[i])) continue;
+        complain(2, "%s: the directory cannot be made: %s", options->mkdirs[i], strerror(errno));
+        _exit(NOT_STARTED);
+    }
+    if (options->workdir && chdir(options->workdir)) {
+        complain(2, "%s: cannot work in this directory: %s", options->workdir, strerror(errno));
+        _exit(NOT_STARTED);
+    }
+    const char *name = options->command[0];
+    char found[PATH_MAX];
+    if (!find_command(name, found, sizeof found)) {
+        complain(2, "%s: command not found", name);
+        _exit(NOT_FOUND);
+    }
+    execvp(found, options->command);   /* with its way of running a script that has no #! line */
+    if (errno == ENOENT) complain(2, "%s: cannot be run: the interpreter in its first line is not there", name);
+    else if (errno == EACCES) complain(2, "%s: not executable (try chmod +x, or name its interpreter before it)", name);
+    else complain(2, "%s: cannot be run: %s", name, strerror(errno));
+    _exit(CANNOT_RUN);
+}
+
+static pid_t start(const Options *options, int null, int output) {
+    pid_t child = fork();
+    if (child != 0) return child;
+    setsid();
+    sigprocmask(SIG_SETMASK, &(sigset_t){0}, NULL);   /* also what was inherited */
+    dup2(null, 0);
+    for (int to = 1; to <= 2; to++) dup2(output, to);
+    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+    become(options);
+}
+
+static bool read_options(Options *options, int count, char **words) {
+    static const struct option NAMES[] = {{"log", 1, NULL, 'l'},     {"exit", 1, NULL, 'e'},  {"grace", 1, NULL, 'g'},
+                                          {"workdir", 1, NULL, 'w'}, {"mkdir", 1, NULL, 'm'}, {0}};
+    *options = (Options){0};
+    double seconds = 10;
+    char *end = "";
+    for (int option; (option = getopt_long(count, words, "+", NAMES, NULL)) != -1;) {
+        if (option == 'l') options->log = optarg;
+        else if (option == 'e') options->exit = optarg;
+        else if (option == 'w') options->workdir = optarg;
+        else if (option == 'm' && options->mkdir_count < MAX_MKDIRS) options->mkdirs[options->mkdir_count++] = optarg;
+        else if (option == 'g') seconds = *optarg ? strtod(optarg, &end) : -1;
+        else return false;
+    }
+    options->grace = (Milliseconds)(seconds * 1000);
+    options->command = words + optind;
+    return options->log && options->exit && optind < count && !*end && seconds >= 0 && seconds < 1e9;
+}
+
+int main(int count, char **words) {
+    Options options;
+    if (!read_options(&options, count, words)) errx(NOT_STARTED, "%s", USAGE);
+    int null, pipe[2];
+    do null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (null >= 0 && null < 3);   /* 0, 1 and 2 are taken from now on */
+    /* Not by sigaction(): it leaves the C library's own signals as they were inherited, ignored perhaps. Zeros: SIG_DFL. */
+    for (int signal = 1; signal < NSIG; signal++) syscall(SYS_rt_sigaction, signal, (long[8]){0}, NULL, 8);
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, NULL);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    prctl(PR_SET_DUMPABLE, 0);   /* the job runs as the same user, and shall not trace us or reach our files */
+
+    Record record = {0};
+    Job job = {.code = NOT_STARTED, .grace = options.grace, .kill_at = NEVER, .give_up_at = NEVER};
+    write_time(record.started, sizeof record.started);
+    if (!reserve_record(&record, options.exit)) return NOT_STARTED;
+    int signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+    Log log = {.file = open_plain(AT_FDCWD, options.log, "log"), .may_splice = true};
+    if (log.file >= 0) {
+        log.length = lseek(log.file, 0, SEEK_END);   /* not O_APPEND, which splice refuses */
+        bool ready = null >= 0 && signals >= 0 && pipe2(pipe, O_CLOEXEC) == 0;
+        if (ready && (job.main = start(&options, null, pipe[1])) > 0) {
+            close(pipe[1]);
+            job.code = -1;
+            watch(&job, &log, signals, pipe[0]);
+            drain(&log, pipe[0]);
+        } else complain(2, "the job cannot be started: %s", strerror(errno));
+    }
+    write_record(&record, &job, &log);
+    return job.code < 0 ? KILLED : job.code;
+}

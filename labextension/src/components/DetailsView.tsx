@@ -1,0 +1,149 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { downloadIcon } from '@jupyterlab/ui-components';
+import type { JSX, ReactNode } from 'react';
+
+import { formatDuration, formatFully, formatSize, secondsBetween } from '../format';
+import { cliLine } from '../job/cli';
+import { commandLine } from '../submit/command';
+import type { IAttempt, IJob } from '../words';
+
+export interface IDetailsViewProps {
+  job: IJob;
+  /** Save the list of the packages of an attempt. */
+  onPackages: (attempt: number) => void;
+  trans: TranslationBundle;
+}
+
+/** Everything that is known of a job, and how to submit the same from a terminal. */
+export function DetailsView({ job, onPackages, trans }: IDetailsViewProps): JSX.Element {
+  return (
+    <div className="jp-himalia-Details">
+      <dl>
+        <Facts rows={whatRows(job, trans)} />
+        <Facts rows={limitRows(job, trans)} />
+        <Facts rows={whenRows(job, trans)} />
+      </dl>
+      <h3 className="jp-himalia-Heading">{trans.__('The same from a terminal')}</h3>
+      <pre className="jp-himalia-Text">{cliLine(job)}</pre>
+      {job.attempts.length > 0 && (
+        <>
+          <h3 className="jp-himalia-Heading">{trans.__('Attempts')}</h3>
+          <Attempts attempts={job.attempts} onPackages={onPackages} trans={trans} />
+        </>
+      )}
+    </div>
+  );
+}
+
+type Row = [string, ReactNode];
+
+function Facts({ rows }: { rows: Row[] }): JSX.Element {
+  const given = rows.filter(([, value]) => value === 0 || Boolean(value));
+  return (
+    <>
+      {given.map(([label, value]) => (
+        <div key={label}>
+          <dt>{label}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </>
+  );
+}
+
+function whatRows(job: IJob, trans: TranslationBundle): Row[] {
+  const environment = Object.entries(job.env).map(([name, value]) => `${name}=${value}`);
+  const parameters = Object.entries(job.notebook?.parameters ?? {});
+  return [
+    [trans.__('Job'), <code>{job.id}</code>],
+    [trans.__('Project'), `${job.project} (${job.owner})`],
+    [trans.__('Experiment'), job.experiment],
+    [trans.__('Submitted by'), job.user],
+    [trans.__('Run again of'), job.rerun_of && <code>{job.rerun_of}</code>],
+    [trans.__('Command'), !job.notebook && <code>{commandLine(job.command)}</code>],
+    [trans.__('Notebook'), job.notebook && <code>{job.notebook.path}</code>],
+    [
+      trans.__('Parameters'),
+      parameters.map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(', ')
+    ],
+    [trans.__('Directory'), job.workdir],
+    [trans.__('Variables'), environment.join(', ')],
+    [trans.__('Image'), job.image],
+    [trans.__('Image id'), job.image_id && <code>{job.image_id}</code>],
+    [trans.__('Files'), job.snapshot_digest && <code>{job.snapshot_digest}</code>]
+  ];
+}
+
+function limitRows(job: IJob, trans: TranslationBundle): Row[] {
+  return [
+    [trans.__('Profile'), job.profile],
+    [trans.__('CPUs'), job.cpus],
+    [trans.__('Memory'), formatSize(job.memory_bytes)],
+    [trans.__('GPUs'), job.gpus === '0' ? trans.__('none') : job.gpus],
+    [trans.__('Time limit'), formatDuration(job.timeout_seconds)],
+    [trans.__('Retries'), job.retries || null]
+  ];
+}
+
+function whenRows(job: IJob, trans: TranslationBundle): Row[] {
+  return [
+    [trans.__('Submitted'), formatFully(job.created_at)],
+    [trans.__('Started'), job.started_at && formatFully(job.started_at)],
+    [trans.__('Ended'), job.finished_at && formatFully(job.finished_at)],
+    [trans.__('Exit code'), job.exit_code],
+    [trans.__('Cancelled by'), job.cancelled_by]
+  ];
+}
+
+function Attempts({
+  attempts,
+  onPackages,
+  trans
+}: {
+  attempts: IAttempt[];
+  onPackages: (attempt: number) => void;
+  trans: TranslationBundle;
+}): JSX.Element {
+  return (
+    <table className="jp-himalia-Attempts">
+      <thead>
+        <tr>
+          <th>{trans.__('Attempt')}</th>
+          <th>{trans.__('Machine')}</th>
+          <th>{trans.__('GPUs')}</th>
+          <th>{trans.__('Ran')}</th>
+          <th>{trans.__('Exit code')}</th>
+          <th>{trans.__('Log')}</th>
+          <th>{trans.__('Python packages')}</th>
+        </tr>
+      </thead>
+      <tbody>
+        {attempts.map(attempt => (
+          <tr key={attempt.id}>
+            <td>{attempt.number}</td>
+            <td>{attempt.node_id}</td>
+            <td>{attempt.slots.map(slot => `${slot.model} (${slot.index})`).join(', ') || '–'}</td>
+            <td>{ranFor(attempt)}</td>
+            <td>{attempt.exit_code ?? '–'}</td>
+            <td>{formatSize(attempt.log_bytes)}</td>
+            <td>
+              <button
+                type="button"
+                className="jp-himalia-IconButton"
+                title={trans.__('Save the list of the packages of attempt %1', attempt.number)}
+                aria-label={trans.__('Save the list of the packages of attempt %1', attempt.number)}
+                onClick={() => onPackages(attempt.number)}
+              >
+                <downloadIcon.react tag="span" width="14px" height="14px" />
+              </button>
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function ranFor({ started_at: started, finished_at: finished }: IAttempt): string {
+  return started && finished ? formatDuration(secondsBetween(started, finished, 0)) : '–';
+}

@@ -1,0 +1,94 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { folderIcon, refreshIcon } from '@jupyterlab/ui-components';
+import type { FormEvent, JSX, KeyboardEvent } from 'react';
+
+import type { SubmitForm } from '../submit/form';
+import type { IProfile } from '../words';
+import { Field } from './Field';
+import { MoreFields } from './MoreFields';
+import { PreviewLine } from './PreviewLine';
+import { ProfileField } from './ProfileField';
+import { SendButton } from './SendButton';
+import { WorkField } from './WorkField';
+
+export interface ISubmitViewProps {
+  form: SubmitForm;
+  profiles: IProfile[];
+  /** The teams of who submits. */
+  teams: string[];
+  trans: TranslationBundle;
+}
+
+/** The form that submits the directory in front of a person. */
+export function SubmitView({ form, profiles, teams, trans }: ISubmitViewProps): JSX.Element {
+  const send = (event: FormEvent): void => {
+    event.preventDefault();
+    void form.submit();
+  };
+  const sendByKey = (event: KeyboardEvent): void => {
+    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
+      send(event);
+    }
+  };
+  const busy = form.progress !== null;
+  return (
+    <form className="jp-himalia-Submit" onSubmit={send} onKeyDown={sendByKey} aria-busy={busy}>
+      <TargetLine form={form} trans={trans} />
+      <PreviewLine
+        preview={form.preview}
+        error={form.errors.directory ?? form.previewError}
+        trans={trans}
+      />
+      <WorkField form={form} trans={trans} />
+      <ProfileField form={form} profiles={profiles} trans={trans} />
+      <Field label={trans.__('Project')} error={form.errors.project}>
+        {(id, describedBy) => (
+          <>
+            <input
+              id={id}
+              aria-describedby={describedBy}
+              className="jp-mod-styled"
+              list={`${id}-known`}
+              value={form.fields.project}
+              spellCheck={false}
+              onChange={event => form.set('project', event.target.value)}
+            />
+            <datalist id={`${id}-known`}>
+              {form.projects.map(name => (
+                <option key={name} value={name} />
+              ))}
+            </datalist>
+          </>
+        )}
+      </Field>
+      <MoreFields form={form} teams={teams} trans={trans} />
+      <SendButton form={form} trans={trans} />
+      {form.errors.form && (
+        <p className="jp-himalia-Error" role="alert">
+          {form.errors.form}
+        </p>
+      )}
+    </form>
+  );
+}
+
+function TargetLine({ form, trans }: { form: SubmitForm; trans: TranslationBundle }): JSX.Element {
+  const { directory } = form.target;
+  return (
+    <div className="jp-himalia-Target">
+      <folderIcon.react tag="span" width="16px" height="16px" />
+      <span className="jp-himalia-Target-path" title={`~/${directory}`}>
+        {`~/${directory}`}
+      </span>
+      <button
+        type="button"
+        className="jp-himalia-IconButton"
+        title={trans.__('Look at the files again')}
+        aria-label={trans.__('Look at the files again')}
+        onClick={() => form.look()}
+      >
+        <refreshIcon.react tag="span" width="14px" height="14px" />
+      </button>
+    </div>
+  );
+}

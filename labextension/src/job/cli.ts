@@ -1,0 +1,36 @@
+import { commandLine, quoted } from '../submit/command';
+import { formatDuration } from '../format';
+import type { IJob } from '../words';
+
+/** Return the line that submits the same from a terminal. */
+export function cliLine(job: IJob): string {
+  const parts = [
+    'himalia submit',
+    `--project ${quoted(job.project)}`,
+    `--profile ${quoted(job.profile)}`
+  ];
+  if (job.experiment) {
+    parts.push(`--experiment ${quoted(job.experiment)}`);
+  }
+  parts.push(
+    `--timeout ${formatDuration(job.timeout_seconds).replaceAll(' ', '').replaceAll('min', 'm')}`
+  );
+  if (job.workdir) {
+    parts.push(`--workdir ${quoted(job.workdir)}`);
+  }
+  if (job.notebook) {
+    parts.push(`--notebook ${quoted(job.notebook.path)}`);
+    for (const [name, value] of Object.entries(job.notebook.parameters)) {
+      parts.push(`--param ${quoted(`${name}=${JSON.stringify(value)}`)}`);
+    }
+  } else {
+    parts.push(
+      `-- ${throughShell(job) ? `sh -c ${quoted(commandLine(job.command))}` : commandLine(job.command)}`
+    );
+  }
+  return parts.join(' ');
+}
+
+function throughShell(job: IJob): boolean {
+  return job.command.length === 3 && job.command[1] === '-c';
+}

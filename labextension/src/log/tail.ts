@@ -1,0 +1,95 @@
+import type { Api } from '../api';
+import { ApiError, messageOf } from '../api';
+import { backoff, pause } from '../events/pause';
+import { Screen } from './screen';
+
+/** Of a long log the end is shown first. */
+export const FIRST_BYTES = 2 * 1024 * 1024;
+
+/** Which log, and whether it still grows. */
+export interface ILogSource {
+  id: string;
+  attempt: number;
+  /** The length that is known, to begin near the end. */
+  bytes: number;
+  fromStart: boolean;
+}
+
+/** Reads one attempt's log into a screen, and goes on after a cut where it was. */
+export class LogTail {
+  readonly screen = new Screen();
+  /** Bytes before the first one shown. */
+  skipped = 0;
+  /** Whether the last byte has arrived. */
+  complete = false;
+  error = '';
+
+  constructor(
+    private readonly _api: Pick<Api, 'log'>,
+    private readonly _source: ILogSource,
+    private readonly _onChange: () => void
+  ) {
+    const { fromStart, bytes } = _source;
+    this.skipped = fromStart || bytes <= FIRST_BYTES ? 0 : bytes - FIRST_BYTES;
+    this._offset = this.skipped;
+  }
+
+  /** Read until the end or until the signal aborts; may be called again after that. */
+  async follow(signal: AbortSignal): Promise<void> {
+    let failures = 0;
+    while (!signal.aborted && !this.complete) {
+      const before = this._offset;
+      try {
+        await this._read(signal);
+        this.complete = true;
+        this.error = '';
+      } catch (error) {
+        if (signal.aborted) {
+          return;
+        }
+        this.error = messageOf(error);
+        if (error instanceof ApiError && error.status < 500) {
+          this._onChange();
+          return;
+        }
+        failures = this._offset > before ? 1 : failures + 1;
+      }
+      this._onChange();
+      if (!this.complete) {
+        await pause(backoff(failures), signal);
+      }
+    }
+  }
+
+  private async _read(signal: AbortSignal): Promise<void> {
+    const { id, attempt } = this._source;
+    const answer = await this._api.log(id, attempt, this._offset, true, signal);
+    this.error = '';
+    const reader = answer.body?.getReader();
+    if (!reader) {
+      return;
+    }
+    const stop = (): void => void reader.cancel().catch(() => undefined);
+    signal.addEventListener('abort', stop);
+    try {
+      for (let next = await reader.read(); !next.done; next = await reader.read()) {
+        if (signal.aborted) {
+          // Another reader may already go on from here.
+          break;
+        }
+        this._offset += next.value.length;
+        this.screen.write(this._decoder.decode(next.value, { stream: true }));
+        this._onChange();
+      }
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+    if (signal.aborted) {
+      throw new DOMException('The log is not shown any more.', 'AbortError');
+    }
+  }
+
+  private _offset: number;
+  /** Bytes that are no UTF-8 become a mark; a letter that was cut in two waits for its rest. */
+  private readonly _decoder = new TextDecoder('utf-8', { fatal: false });
+}

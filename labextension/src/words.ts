@@ -1,0 +1,251 @@
+/** The words of the job service's answers, as its API describes them. */
+
+export type JobState =
+  'queued' | 'starting' | 'running' | 'collecting' | 'succeeded' | 'failed' | 'cancelled';
+
+/** A job as a list shows it. */
+export interface IJobSummary {
+  id: string;
+  /** Of the job's last change. */
+  seq: number;
+  name: string;
+  project: string;
+  owner: string;
+  experiment: string | null;
+  /** Who submitted it. */
+  user: string;
+  state: JobState;
+  reason: string | null;
+  /** The reason in words, with what to do. */
+  sentence: string;
+  /** In line, counted from 1, while queued. */
+  position: number | null;
+  cancel_requested: boolean;
+  /** The number of the last attempt; 0 before the first. */
+  attempt: number;
+  exit_code: number | null;
+  gpus: string;
+  cpus: number;
+  memory_bytes: number;
+  profile: string;
+  created_at: string;
+  started_at: string | null;
+  finished_at: string | null;
+}
+
+export interface ISlot {
+  index: number;
+  uuid: string;
+  /** UUID of the GPU that it is, or is a part of. */
+  gpu?: string;
+  model: string;
+  memory_bytes: number;
+  simulated?: boolean;
+}
+
+export interface IAttempt {
+  id: string;
+  number: number;
+  node_id: string;
+  slots: ISlot[];
+  created_at: string;
+  started_at: string | null;
+  finished_at: string | null;
+  exit_code: number | null;
+  signal: number | null;
+  oom: boolean;
+  reason: string | null;
+  log_bytes: number;
+}
+
+export interface INotebookRun {
+  path: string;
+  parameters: Record<string, unknown>;
+}
+
+/** A job as its page shows it. */
+export interface IJob extends IJobSummary {
+  snapshot: string | null;
+  snapshot_digest: string | null;
+  image: string;
+  image_id: string;
+  command: string[];
+  notebook: INotebookRun | null;
+  workdir: string;
+  env: Record<string, string>;
+  timeout_seconds: number;
+  retries: number;
+  rerun_of: string | null;
+  cancelled_by: string | null;
+  attempts: IAttempt[];
+  may_cancel: boolean;
+  may_delete: boolean;
+  /** The GPUs that would do while it waits; an older service does not tell. */
+  waiting_for?: IWaitingFor[];
+}
+
+export interface IJobPage {
+  jobs: IJobSummary[];
+  cursor: string | null;
+}
+
+/** What is asked for; what is left out comes from the profile. */
+export interface IJobRequest {
+  project: string;
+  /** Whose project; the submitter's own when none. */
+  owner?: string;
+  name?: string;
+  experiment?: string;
+  profile?: string;
+  command?: string;
+  notebook?: INotebookRun;
+  workdir?: string;
+  timeout?: string;
+  idempotency_key: string;
+}
+
+export interface IArtifact {
+  path: string;
+  type: 'file' | 'dir' | 'symlink' | 'other';
+  size_bytes: number;
+  modified_at: string;
+}
+
+export interface IArtifactList {
+  attempt: string;
+  /** Whether the attempt still runs. */
+  live: boolean;
+  artifacts: IArtifact[];
+  truncated: boolean;
+}
+
+export interface IProfile {
+  name: string;
+  title: string;
+  description: string;
+  image: string;
+  cpus: number;
+  memory_bytes: number;
+  gpus: string;
+  time_limit_seconds: number;
+  max_time_limit_seconds: number;
+  servers: boolean;
+  jobs: boolean;
+  free_now: boolean;
+  /** What is free, or who is before. */
+  sentence: string;
+}
+
+export interface ISlotView extends ISlot {
+  holder: string | null;
+  holder_kind: string | null;
+  holder_user: string | null;
+  /** `ok`, or why it is given to nobody. */
+  health?: string;
+  health_detail?: string;
+}
+
+export interface IGpus {
+  slots: ISlotView[];
+  free: number;
+  /** A sentence where there are no GPUs, or they are simulated. */
+  note: string;
+}
+
+export interface IProject {
+  owner: string;
+  name: string;
+  description: string;
+}
+
+export interface IMe {
+  name: string;
+  admin: boolean;
+  teams: string[];
+  version: string;
+}
+
+/** A GPU that a job waits for, and who has it. */
+export interface IWaitingFor {
+  uuid: string;
+  index: number;
+  /** In words, as far as the reader may know. */
+  holder: string;
+  user: string | null;
+}
+
+/** A running server: how long it has been idle, and how long it may go on. */
+export interface IServer {
+  user: string;
+  server: string;
+  gpus: number;
+  idle_seconds: number;
+  /** It reaches its largest age then; null: it has none. */
+  ends_at: string | null;
+}
+
+/** Something that the platform tells the person. */
+export interface INotice {
+  id: string;
+  kind: string;
+  sentence: string;
+  /** The answers that are possible, with the words of their buttons. */
+  actions: Record<string, string>;
+  expires_at: string | null;
+}
+
+export type EventKind = 'job' | 'job_deleted' | 'ledger' | 'notice' | 'resync';
+
+/** One change. */
+export interface IEvent {
+  seq: number;
+  at: string;
+  kind: EventKind;
+  job_id: string | null;
+  job: IJobSummary | null;
+}
+
+/** What the server extension says about itself. */
+export interface IInfo {
+  version: string;
+  service_url: string;
+  same_origin: boolean;
+  /** Whether the server knows a job service. */
+  configured: boolean;
+}
+
+export interface ILeftOut {
+  path: string;
+  size_bytes: number;
+  rule: string;
+}
+
+/** What would be sent of a directory, and what would not. */
+export interface IPreview {
+  directory: string;
+  project: string;
+  file_count: number;
+  size_bytes: number;
+  /** The largest of what is left out, and how much it is in all. */
+  left_out: ILeftOut[];
+  left_out_count: number;
+  left_out_bytes: number;
+  largest: { path: string; size_bytes: number }[];
+  problems: string[];
+}
+
+/** How far a submission is. */
+export interface IProgress {
+  stage: 'waiting' | 'scanning' | 'reading' | 'sending' | 'submitting' | 'done' | 'failed';
+  done_bytes: number;
+  total_bytes: number;
+  job_id: string | null;
+  message: string;
+}
+
+const FINAL: ReadonlySet<JobState> = new Set<JobState>(['succeeded', 'failed', 'cancelled']);
+
+/** Tell whether a job has ended. */
+export function hasEnded(job: { state: JobState }): boolean {
+  return FINAL.has(job.state);
+}

@@ -1,0 +1,32 @@
+import { expect, test } from 'vitest';
+
+import { formatDuration, formatMoment, formatSize, localised } from '../src/format';
+
+test('sizes read as the command line writes them', () => {
+  expect([0, 1023, 1024, 3435973836, 123 * 1024 ** 2].map(formatSize)).toEqual([
+    '0 bytes',
+    '1023 bytes',
+    '1.0 KB',
+    '3.2 GB',
+    '123 MB'
+  ]);
+});
+
+test('durations read as the command line writes them', () => {
+  expect([-3, 42.9, 180, 9600, 7200, 273600].map(formatDuration)).toEqual([
+    '0 s',
+    '42 s',
+    '3 min',
+    '2 h 40 min',
+    '2 h',
+    '3 d 4 h'
+  ]);
+});
+
+test('stamps inside a sentence are read in the own zone', () => {
+  const now = Date.parse('2030-01-01T12:00Z');
+
+  const said = localised('GPU 0 (in use, ends before 2030-01-03T08:50Z).', now);
+
+  expect(said).toBe(`GPU 0 (in use, ends before ${formatMoment('2030-01-03T08:50Z', now)}).`);
+});

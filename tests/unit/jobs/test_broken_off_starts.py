@@ -1,0 +1,93 @@
+"""An Engine that was stopped in the middle of a start, or was away at an end: nothing begins twice, each end is the true one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from mortal_service import ENDS, running, ticks
+
+from himalia.states import JobState
+from himalia_jobs.engines.base import ExitReason
+from himalia_jobs.engines.errors import StartLost
+from himalia_jobs.engines.leftovers import end_processes
+from himalia_jobs.engines.runfiles import has_begun
+from himalia_jobs.engines.seen import exit_of
+
+CONTAINER = "c" * 64
+
+
+def ended(code: int) -> dict[str, object]:
+    """Return a container's state as the Engine tells it."""
+    return {"Status": "exited", "ExitCode": code, "FinishedAt": datetime.now(UTC).isoformat(), "Error": ""}
+
+
+def record(own: Path, **changes: object) -> None:
+    """Write an exit record as the launcher does."""
+    (own / "run").mkdir()
+    whole = {"code": 0, "signal": None, "stopped": False, "dropped_bytes": 0} | changes
+    (own / "run" / "exit.json").write_text(json.dumps(whole))
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_an_end_while_the_engine_was_away_is_the_one_that_the_launcher_wrote(tmp_path, code):
+    record(tmp_path, code=code)
+
+    exit = exit_of(ended(255), tmp_path, None, "boot")
+
+    assert (exit.code, exit.reason) == (code, ExitReason.EXITED)
+
+
+def test_an_end_that_nobody_wrote_is_the_engines(tmp_path):
+    assert exit_of(ended(255), tmp_path, None, "boot").reason is ExitReason.ENGINE_STOPPED
+
+
+def test_a_record_changes_no_code_that_the_engine_knows(tmp_path):
+    record(tmp_path, code=0)
+
+    assert exit_of(ended(3), tmp_path, None, "boot").code == 3
+
+
+def test_a_command_has_begun_when_its_launcher_made_its_log(tmp_path):
+    assert not has_begun(tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "log").symlink_to("/nowhere")
+
+    assert has_begun(tmp_path)
+
+
+def test_processes_of_one_container_are_ended_and_no_others(tmp_path):
+    with subprocess.Popen(["sleep", "600"]) as ours, subprocess.Popen(["sleep", "600"]) as other:
+        for process, container in ((ours, CONTAINER), (other, "d" * 64)):
+            folder = tmp_path / str(process.pid)
+            folder.mkdir()
+            (folder / "cgroup").write_text(f"9:devices:/docker/{container}\n0::/\n")
+        (tmp_path / "1").mkdir()  # one that has ended meanwhile
+
+        assert end_processes(CONTAINER, tmp_path) == [ours.pid]
+
+        assert ours.wait(20) == -9
+        assert other.poll() is None
+        other.kill()
+
+
+@pytest.mark.asyncio
+async def test_a_job_whose_start_an_engine_lost_gets_another_attempt_and_runs_once(service, add_job):
+    job = add_job(**running(ENDS))
+    await service.start()
+    launch = service.engine.launch
+
+    async def is_lost(spec, *, timeout_seconds):
+        service.engine.launch = launch
+        raise StartLost("The Docker Engine was stopped while it started this.")
+
+    service.engine.launch = is_lost
+
+    await ticks(service)
+
+    ended = service.job(job.id)
+    assert (ended.state, ended.attempt_count, len(service.machine.starts)) == (JobState.SUCCEEDED, 2, 1)
+    service.check_the_end()

@@ -1,0 +1,72 @@
+"""A preemptible job is told, stopped with its grace, and run again by itself; on the fake machine, step by step."""
+
+from __future__ import annotations
+
+import pytest
+from mortal_service import ENDS, LASTS, MortalService, running, simulated, ticks
+
+from himalia.reasons import Reason
+from himalia.site import Site
+from himalia.states import JobState
+from himalia_jobs.engines.fake import FakeMachine, Program
+from himalia_jobs.store import jobs
+
+pytestmark = pytest.mark.asyncio
+
+QUEUE = {"preempt_warning": "5s", "preempt_grace": "4s"}
+
+
+@pytest.fixture
+def machine() -> FakeMachine:
+    """A machine with one GPU."""
+    machine = FakeMachine(slots=simulated(1))
+    machine.programs[LASTS] = Program(seconds=None)
+    machine.programs[ENDS] = Program(seconds=3.0)
+    return machine
+
+
+@pytest.fixture
+def service(db, machine, tmp_path) -> MortalService:
+    """A service on that machine, whose preemptible jobs are told some seconds before."""
+    service = MortalService(db, machine, tmp_path)
+    service.site = Site.model_validate({"limits": service.site.limits.model_dump(), "queue": QUEUE})
+    return service
+
+
+def wants_gpu(argv, **changes):
+    """Return the columns of a job that wants the GPU."""
+    return running(argv, gpus="1") | changes
+
+
+async def test_it_is_told_stopped_and_run_again(service, add_job):
+    scavenger = add_job(**wants_gpu(LASTS, preemptible=True))
+    await service.start()
+    await ticks(service, 4)
+    other = add_job(user="bob", **wants_gpu(ENDS))
+
+    await ticks(service, 3)
+    told = service.db.read_now(lambda db: jobs.last_attempt(db, scavenger.id))
+    assert told.give_way_at is not None and service.job(scavenger.id).state is JobState.RUNNING
+
+    await ticks(service, 60)
+
+    again = service.job(scavenger.id)
+    assert service.job(other.id).state is JobState.SUCCEEDED
+    assert (again.state, again.attempt_count, again.preemptions) == (JobState.RUNNING, 2, 1)
+    first = service.db.read_now(lambda db: jobs.attempts_of(db, scavenger.id))[0]
+    assert first.reason is Reason.PREEMPTED
+    assert service.machine.starts == [f"{scavenger.id}.1", f"{other.id}.1", f"{scavenger.id}.2"]
+
+
+async def test_one_that_is_needed_no_more_goes_on(service, add_job):
+    scavenger = add_job(**wants_gpu(LASTS, preemptible=True))
+    await service.start()
+    await ticks(service, 4)
+    other = add_job(user="bob", **wants_gpu(ENDS))
+    await ticks(service, 2)
+
+    service.db.write_now(lambda db: jobs.remove(db, other))
+    await ticks(service, 30)
+
+    assert service.machine.starts == [f"{scavenger.id}.1"]
+    assert service.db.read_now(lambda db: jobs.last_attempt(db, scavenger.id)).give_way_at is None

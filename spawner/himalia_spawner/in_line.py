@@ -45,8 +45,12 @@ def page_of(lease_id: str) -> str:
 
 def sentence_of(lease: LeaseView) -> str:
     """Return where in line a lease is, and why it waits."""
-    # The hub's page cannot know its reader's zone.
-    return localised(lease.sentence, zone=UTC) or FIRST_WORDS
+    return in_utc(lease.sentence) or FIRST_WORDS
+
+
+def in_utc(sentence: str) -> str:
+    """Return a sentence as the hub's pages show it: they cannot know their reader's zone."""
+    return localised(sentence, zone=UTC)
 
 
 def leading_to(page: str, said: str) -> str:

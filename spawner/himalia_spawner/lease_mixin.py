@@ -192,9 +192,9 @@ class LeaseMixin(ChoiceMixin, Spawner):
         offered = await self._patiently(
             lambda: client.profiles(self.user.name, self.teams, admin=bool(self.user.admin))
         )
-        if not offered:
+        if not offered.profiles:
             raise SpawnException("No profile is open to you. Ask an administrator.", reason="profile", status_code=403)
-        return offered[0].name
+        return offered.profiles[0].name
 
     async def _patiently(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
         """Return the answer of a call that may be repeated; ride out a restart of the service."""

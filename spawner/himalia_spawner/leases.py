@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC
 from types import TracebackType
 from typing import Any
 
 import httpx
 
 from himalia.errors import Unavailable, from_json
-from himalia.models import LeaseRequest, LeaseView, ProfileView
-from himalia.moments import localised
+from himalia.models import LeaseRequest, LeaseView, ProfilesView
 
 API_PATH = "/services/jobs/api"
 SILENT = "The job service does not answer, so nothing can be started now. Try again in a minute; tell an administrator if it stays so."
@@ -56,8 +54,7 @@ class LeaseClient:
     async def ended(self, user: str, server: str) -> str:
         """Return why the service ended the last start of a server, in words; nothing where it did not."""
         answer = await self._call("GET", "leases", params={"user": user, "server": server})
-        # The hub's page cannot know its reader's zone.
-        return localised(str(answer.get("ended") or ""), zone=UTC)
+        return str(answer.get("ended") or "")
 
     async def bind(self, lease_id: str, container: str) -> LeaseView:
         """Tell that the container is made; raise Busy when the reservation has lapsed: do not start it."""
@@ -69,11 +66,10 @@ class LeaseClient:
         """Release a lease, or leave the line; repeating it is harmless."""
         await self._call("DELETE", f"leases/{lease_id}")
 
-    async def profiles(self, user: str, teams: Iterable[str], *, admin: bool) -> tuple[ProfileView, ...]:
-        """Return what a person may choose for a server, with what is free now."""
+    async def profiles(self, user: str, teams: Iterable[str], *, admin: bool) -> ProfilesView:
+        """Return what a person may choose for a server, with what is free now, and what everybody should know."""
         query = {"for": "servers", "user": user, "teams": ",".join(teams), "admin": "1" if admin else "0"}
-        answer = await self._call("GET", "profiles", params=query)
-        return tuple(ProfileView.model_validate(profile) for profile in answer["profiles"])
+        return ProfilesView.model_validate(await self._call("GET", "profiles", params=query))
 
     async def _call(self, method: str, path: str, **options: Any) -> Any:
         """Return the answer's JSON; raise the service's own error, or Unavailable when it is not there."""

@@ -15,7 +15,7 @@ from himalia.models import LeaseView, ProfileView
 from himalia.site import Profile
 from himalia.units import format_size
 
-from .in_line import page_of, sentence_of
+from .in_line import in_utc, page_of, sentence_of
 
 if TYPE_CHECKING:
     from .choice import ChoiceMixin
@@ -49,7 +49,9 @@ async def options_form(spawner: ChoiceMixin) -> str:
             ended = await client.ended(spawner.user.name, spawner.name)
     except HimaliaError as error:
         return _render(spawner, [_configured(entry) for entry in _allowed(spawner)], warning=error.message)
-    return _render(spawner, [choice_of(view) for view in offered], waiting=waiting, ended=ended)
+    notices = [in_utc(notice.text) for notice in offered.notices]
+    choices = [choice_of(view) for view in offered.profiles]
+    return _render(spawner, choices, notices=notices, waiting=waiting, ended=in_utc(ended))
 
 
 def options_from_form(form_data: Mapping[str, list[str]]) -> dict[str, Any]:
@@ -149,6 +151,7 @@ def _render(
     choices: list[Choice],
     *,
     warning: str = "",
+    notices: Sequence[str] = (),
     waiting: Sequence[LeaseView] = (),
     ended: str = "",
 ) -> str:
@@ -161,7 +164,7 @@ def _render(
     # What was taken last time may be gone; then the first one is marked, so that the form can always be sent.
     chosen = last if last in names else names[0] if names else ""
     return TEMPLATES.get_template("options_form.html").render(
-        choices=choices, chosen=chosen, warning=warning, wishes=wishes, ended=ended
+        choices=choices, chosen=chosen, warning=warning, notices=notices, wishes=wishes, ended=ended
     )
 
 

@@ -16,7 +16,7 @@ from tornado.web import Application, HTTPError, RequestHandler
 from himalia.errors import Busy, FieldError, Forbidden, HimaliaError, NotFound, Unauthenticated, Unavailable
 from himalia.gpus import Slot
 from himalia.ids import new_id
-from himalia.models import LeaseRequest, LeaseView, MountView, ProfileView
+from himalia.models import LeaseRequest, LeaseView, MountView, Notice, ProfilesView, ProfileView
 from himalia.reasons import Reason, sentence
 from himalia.site import Profile
 from himalia.states import LeaseState
@@ -58,6 +58,7 @@ class FakeLeaseService:
     mounts: tuple[MountView, ...] = ()
     container_runs: Callable[[str], bool] = lambda lease_id: False
     leases: dict[str, Lease] = field(default_factory=dict)
+    notices: tuple[Notice, ...] = ()
     ended: str = ""  #: why it ended the last start of a server
     full: bool = False  #: not even CPUs are free
     refusal: str = ""  #: answers 503 with this sentence
@@ -327,4 +328,5 @@ class _Profiles(_Handler):
         user, teams = self.get_argument("user", ""), self.get_argument("teams", "").split(",")
         admin = self.get_argument("admin", "0") == "1"
         allowed = [profile for profile in self.service.profiles if profile.allows(user, teams, admin=admin)]
-        self.finish({"profiles": [self.service.profile_view(profile).model_dump() for profile in allowed]})
+        profiles = tuple(self.service.profile_view(profile) for profile in allowed)
+        self.finish(ProfilesView(profiles=profiles, notices=self.service.notices).model_dump(mode="json"))

@@ -36,7 +36,7 @@ from .ledger import (
     WaitingFor,
 )
 from .notices import AnswerRequest, AskView, NoticeView
-from .people import Attached, AttachRequest, Health, KnownPerson, Me, ProfileView
+from .people import Attached, AttachRequest, Health, KnownPerson, Me, ProfilesView, ProfileView
 from .projects import ProjectRequest, ProjectView
 from .snapshots import Entry, EntryType, Manifest, SnapshotRequest, SnapshotView
 from .usage import UsageBy, UsageRow, UsageView
@@ -78,6 +78,7 @@ __all__ = [
     "Notice",
     "NoticeView",
     "ProfileView",
+    "ProfilesView",
     "ProjectRequest",
     "ProjectView",
     "QuarantineRequest",

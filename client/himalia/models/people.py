@@ -50,6 +50,13 @@ class Health(Answer):
     installation: str
 
 
+class ProfilesView(Answer):
+    """`GET api/profiles`: what may be chosen, and what everybody should know before."""
+
+    profiles: tuple[ProfileView, ...]
+    notices: tuple[Notice, ...] = ()
+
+
 class KnownPerson(Answer):
     """Somebody whom the platform knows or knew: an internal id, and what is kept under it."""
 

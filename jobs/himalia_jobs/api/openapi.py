@@ -94,7 +94,7 @@ ROUTES: tuple[Row, ...] = (
     ("delete", "waiting/{id}", "Leave the line.", SUBMIT, None, None, ()),
     ("post", "waiting/{id}/start", "Start without GPUs now, and go on waiting.", SUBMIT, None, m.WaitingView, ()),
     ("post", "waiting/{id}/restart", "Restart with the GPUs that are kept.", SUBMIT, None, m.WaitingView, ()),
-    ("get", "profiles", "What may be chosen, and what is free.", READ, None, m.ProfileView, ("for",)),
+    ("get", "profiles", "What may be chosen, and what is free.", READ, None, m.ProfilesView, ("for",)),
     ("get", "people", "Who was here, and what is kept of them.", OPERATE, None, m.KnownPerson, ()),
     (
         "post",
@@ -117,7 +117,6 @@ LISTS = {
     ("get", "notices"): "notices",
     ("get", "projects"): "projects",
     ("get", "servers"): "servers",
-    ("get", "profiles"): "profiles",
     ("get", "people"): "people",
     ("get", "leases"): "leases",
     ("get", "waiting"): "waiting",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from himalia.errors import FieldError
-from himalia.models import AttachRequest, Health, Me
+from himalia.models import AttachRequest, Health, Me, ProfilesView
 from himalia.version import API_VERSION, OLDEST_CLIENT, VERSION
 
 from ..person import LEASE, OPERATE, READ, Person
@@ -71,7 +71,8 @@ class ProfilesHandler(HimaliaHandler):
             teams = {name: "" for name in self.argument("teams").split(",") if name}
             person = Person(id="", name=self.argument("user"), admin=self.argument("admin") == "1", teams=teams)
         profiles = await self.service.ledger.profiles(purpose, person)
-        self.answer({"profiles": [profile.model_dump(mode="json") for profile in profiles]})
+        notices = self.service.rulebook.notices(self.service.clock.wall())
+        self.answer(ProfilesView(profiles=tuple(profiles), notices=notices))
 
 
 class PeopleHandler(HimaliaHandler):

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tornado.web import Finish
 
 from himalia.errors import HimaliaError, Unauthenticated, Unavailable
+from himalia.models import Notice
 from himalia.version import VERSION
 
 from ..api.base import HimaliaHandler
@@ -74,6 +75,10 @@ class PageHandler(HimaliaHandler):
     def page(self, template: str, **values: Any) -> None:
         """Answer with a page of the person who asks."""
         self._render(template, 200, values | {"person": self.person, "xsrf": self.xsrf_token.decode()})
+
+    def planned(self) -> tuple[Notice, ...]:
+        """Return what everybody should know: maintenance and reservations, under way or soon."""
+        return self.service.rulebook.notices(self.service.clock.wall())
 
     def answer_error(self, error: HimaliaError) -> None:
         """Answer an error as a page; one that will pass asks again by itself.

@@ -27,7 +27,7 @@ class WaitsPage(PageHandler):
 
     async def get(self) -> None:
         """List one's own servers that wait."""
-        self.page("waits.html", waits=await self.service.waiting.of(self.person))
+        self.page("waits.html", waits=await self.service.waiting.of(self.person), notices=self.planned())
 
 
 class WaitPage(PageHandler):
@@ -49,6 +49,7 @@ class WaitPage(PageHandler):
             "wait.html",
             view=view,
             said=said,
+            notices=self.planned(),
             sure=SURE.get(view.sure, ""),
             choose=f"/hub/spawn/{_path(view)}",
             without=waits and not view.meanwhile and parse_request(view.gpus).count > 0,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta
+
 import pytest
-from service_at_work import AtWork
+from service_at_work import AtWork, at_work
 from waiting_at_work import HubSide, both_taken, freed, lease_of, waits
 
 from himalia.states import LeaseState
@@ -36,6 +39,23 @@ async def test_who_waits_reads_why_and_what_is_free_and_can_leave_or_start_witho
         assert words in page
     assert f'href="/services/jobs/waiting/{wait_id}"' in (await work.open("waiting")).text
     assert "None of your servers waits" in (await work.open("waiting", "eve")).text
+
+
+async def test_who_waits_reads_of_maintenance_what_the_page_of_the_gpus_says(tmp_path):
+    begin = datetime.now(UTC) + timedelta(days=3)
+    plan = [{"start": begin.isoformat(), "end": (begin + timedelta(hours=2)).isoformat(), "text": "New driver"}]
+    async with at_work(tmp_path / "data", maintenance=plan) as work:
+        await both_taken(work)
+        wait_id = await waits(HubSide(work))
+        pages = [(await work.open(path)).text for path in ("", "waiting", f"waiting/{wait_id}")]
+        offered = (await work.ask("GET", "profiles?for=servers&user=ada", "spawner")).json()
+        known = (await work.ask("GET", "gpus")).json()["notices"]
+
+    notices = [re.findall(r'<p class="notice" data-kind="maintenance">(.*)</p>', page) for page in pages]
+    assert len(notices[0]) == 1
+    assert notices[0][0].startswith("New driver from ")
+    assert notices[1:] == [notices[0], notices[0]]
+    assert offered["notices"] == known
 
 
 async def test_leaving_is_said_and_leads_back_to_a_start(work: AtWork, hub_side: HubSide):

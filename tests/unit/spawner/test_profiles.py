@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from jupyterhub.spawner import SpawnException
 
+from himalia.models import Notice
 from himalia.site import Profile
 from himalia_spawner import GPUSpawner
 from himalia_spawner.profiles import known_profile, share_in_words
@@ -39,6 +41,19 @@ async def test_the_form_works_while_the_service_is_down(make, service):
     assert "Small one" in form
     assert "2 GPUs" in form
     assert "Not for alice" not in form
+
+
+@pytest.mark.asyncio
+async def test_the_form_says_what_is_planned(make, service):
+    assert "New driver" not in await make().get_options_form()
+
+    said = "New driver from 2030-01-01T14:20Z to 2030-01-01T16:00Z: nothing starts that would run into it."
+    day = datetime(2030, 1, 1, tzinfo=UTC)
+    service.notices = (Notice(kind="maintenance", text=said, start=day, end=day),)
+    form = await make().get_options_form()
+
+    assert "New driver from Tue 1 Jan 14:20 UTC to Tue 1 Jan 16:00 UTC: nothing starts" in form
+    assert 'value="gpu"' in form
 
 
 @pytest.mark.asyncio

@@ -101,6 +101,12 @@ class Job:
         self._seen = self.client.extend(self.id, by)
         return self
 
+    def move(self, *, first: bool = False, last: bool = False, before: Job | str | None = None) -> Job:
+        """Give it another place among one's own in line: first, last, or before another one. Nobody else moves."""
+        other = before.id if isinstance(before, Job) else before
+        self._seen = self.client.move(self.id, first=first, last=last, before=other)
+        return self
+
     def rerun(self) -> Job:
         """Run the same files and image once more."""
         return Job(self.client, self.client.rerun(self.id))

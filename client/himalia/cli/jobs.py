@@ -197,6 +197,7 @@ def _rows(job: JobView) -> list[tuple[str, str]]:
             "asked for",
             f"{job.cpus:g} {'CPU' if job.cpus == 1 else 'CPUs'}, {format_size(job.memory_bytes)}, GPUs {job.gpus}, {format_duration(job.timeout_seconds)}",
         ),
+        ("preemptible", "yes: it gives way when others need the GPU, and is run again" if job.preemptible else ""),
         ("image", f"{job.image} ({job.image_id[:19]})"),
         ("environment", " ".join(f"{name}={value}" for name, value in job.env.items())),
         ("attempts", attempts if len(job.attempts) > 1 else ""),

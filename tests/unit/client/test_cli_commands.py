@@ -116,6 +116,15 @@ def test_show_tells_all_about_a_job(service, himalia, job):
         assert line in text.splitlines()
 
 
+def test_show_says_of_a_preemptible_job_that_it_gives_way(service, himalia, job):
+    assert "preemptible" not in himalia("show", ID).out.decode()
+
+    job.become(preemptible=True)
+
+    line = "preemptible  yes: it gives way when others need the GPU, and is run again"
+    assert line in himalia("show", ID).out.decode().splitlines()
+
+
 def test_show_tells_a_notebook_and_its_parameters(service, himalia, job):
     job.become(notebook=NotebookRun(path="train.ipynb", parameters={"epochs": 3, "name": "x"}), command=["papermill"])
 

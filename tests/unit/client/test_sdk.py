@@ -309,6 +309,15 @@ def test_cancel_and_rerun_give_the_job_as_it_is_then(service):
     assert job.rerun().view.rerun_of == job.id
 
 
+def test_a_job_is_given_another_place_in_line(service):
+    job, other = (himalia.job(service.add_job().view.id) for _ in range(2))
+
+    assert job.move(first=True).view.sentence == "Moved: first=True, last=False, before=None."
+    assert job.move(last=True).view.sentence == "Moved: first=False, last=True, before=None."
+    assert job.move(before=other).view.sentence == f"Moved: first=False, last=False, before={other.id}."
+    assert job.move(before=other.id[:4]).view.sentence == f"Moved: first=False, last=False, before={other.id[:4]}."
+
+
 def test_a_client_of_ones_own_can_be_given(service, code, monkeypatch):
     monkeypatch.delenv("HIMALIA_TOKEN")
     with himalia.Client(URL, TOKEN) as client:

@@ -12,6 +12,7 @@ from himalia.reasons import WAITING_REASONS, Reason
 from himalia.site import Site
 from himalia.states import STARTED_STATES, JobState, LeaseState
 
+from . import way_notices
 from .bootclock import BootClock
 from .endings import Ending, by_whom, ending, may_retry, with_failed_gpus
 from .engines.base import Engine, Exit, ExitReason, Observed, Phase
@@ -221,6 +222,7 @@ class Runner:
             leases.release(db, attempt.lease_id)
             jobs.change_attempt(db, attempt.id, finished_at=now_text(), reason=why, detail=detail)
             move(db, job.id, JobState.QUEUED, reason, detail)
+            way_notices.gives_way_no_more(db, fresh)
             if fresh.cancel_requested:
                 move(db, job.id, JobState.CANCELLED, Reason.CANCELLED, by_whom(fresh))
 
@@ -237,6 +239,7 @@ class Runner:
             fresh = jobs.get(db, job.id)
             leases.release(db, attempt.lease_id)
             jobs.change_attempt(db, attempt.id, log_bytes=collected.log_bytes)
+            way_notices.gives_way_no_more(db, fresh)
             if may_retry(fresh, attempt, end):
                 _again(db, fresh, attempt, end)
             else:
@@ -264,6 +267,7 @@ def _again(db: Connection, job: JobRecord, attempt: AttemptRecord, end: Ending) 
     if end.reason is Reason.PREEMPTED:
         detail, gone = f"Attempt {attempt.number} gave way.", job.preemptions + 1
         move(db, job.id, JobState.QUEUED, Reason.PREEMPTED, detail, exit_code=None, preemptions=gone)
+        way_notices.gave_way(db, job, attempt.lease_id, from_text(attempt.finished_at or now_text()))
     else:
         detail = f"Attempt {attempt.number} failed. {end.detail}"
         move(db, job.id, JobState.QUEUED, Reason.IN_LINE, detail, exit_code=None)

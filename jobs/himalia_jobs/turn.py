@@ -14,6 +14,7 @@ from himalia.reasons import Reason
 from himalia.site import Limits
 from himalia.states import JobState, LeaseState
 
+from . import way_notices
 from .capacity import why_it_can_never_run
 from .engines.base import Node
 from .policy import GiveWay, Rules, Situation, Start, Wait, Waiter, afterwards, decide
@@ -146,15 +147,20 @@ def _write_giving_way(
 ) -> tuple[str, ...]:
     """Tell preemptible jobs when they give way; those told before and needed no more go on."""
     needed = {one.hold.lease_id for one in gives_way}
-    when = to_text(situation.now + timedelta(seconds=rules.queue.preempt_warning))
+    when = situation.now + timedelta(seconds=rules.queue.preempt_warning)
     changed = [
         hold
         for hold in situation.holds
         if hold.preemptible and not hold.stopping and hold.warned is not (hold.lease_id in needed)
     ]
     for hold in changed:
-        jobs.change_attempt_of_lease(db, hold.lease_id, give_way_at=None if hold.warned else when)
-        note_job(db, hold.job_id)
+        job = jobs.get(db, hold.job_id)
+        jobs.change_attempt_of_lease(db, hold.lease_id, give_way_at=None if hold.warned else to_text(when))
+        if hold.warned:
+            way_notices.gives_way_no_more(db, job)
+        else:
+            way_notices.gives_way(db, job, hold.lease_id, when)
+        note_job(db, job.id)
     return tuple(hold.job_id for hold in changed)
 
 

@@ -109,6 +109,13 @@ def withdraw_of_lease(db: Connection, lease_id: str, kinds: list[str], *, but: s
         withdraw(db, key)
 
 
+def withdraw_of_job(db: Connection, job_id: str, kinds: list[str]) -> None:
+    """Take back what was told of a job in some kinds of notices."""
+    its = (notices.c.job_id == job_id) & notices.c.kind.in_(kinds)
+    for key in db.execute(select(notices.c.key).where(its)).scalars().all():
+        withdraw(db, key)
+
+
 def trim(db: Connection, now: datetime) -> None:
     """Forget what has been over for long."""
     long_ago = to_text(now - KEPT)

@@ -9,7 +9,7 @@ from himalia.reasons import Reason
 from himalia.site import Site
 from himalia.states import JobState
 from himalia_jobs.engines.fake import FakeMachine, Program
-from himalia_jobs.store import jobs
+from himalia_jobs.store import jobs, notices
 
 pytestmark = pytest.mark.asyncio
 
@@ -38,6 +38,12 @@ def wants_gpu(argv, **changes):
     return running(argv, gpus="1") | changes
 
 
+def told(service, job):
+    """Return what the submitter of a job is told now."""
+    now = service.clock.wall()
+    return [one.sentence for one in service.db.read_now(lambda db: notices.open_of(db, job.user_id, now))]
+
+
 async def test_it_is_told_stopped_and_run_again(service, add_job):
     scavenger = add_job(**wants_gpu(LASTS, preemptible=True))
     await service.start()
@@ -45,10 +51,17 @@ async def test_it_is_told_stopped_and_run_again(service, add_job):
     other = add_job(user="bob", **wants_gpu(ENDS))
 
     await ticks(service, 3)
-    told = service.db.read_now(lambda db: jobs.last_attempt(db, scavenger.id))
-    assert told.give_way_at is not None and service.job(scavenger.id).state is JobState.RUNNING
+    warned = service.db.read_now(lambda db: jobs.last_attempt(db, scavenger.id))
+    assert warned.give_way_at is not None and service.job(scavenger.id).state is JobState.RUNNING
+    (warning,) = told(service, scavenger)
+    assert warning.startswith(f"Your job train ({scavenger.id}) gives way: it stops at 20")
+    assert warning.endswith("Save a checkpoint in /storage.")
 
     await ticks(service, 60)
+
+    (news,) = told(service, scavenger)  # in place of the warning
+    assert news.startswith(f"Your job train ({scavenger.id}) gave way at 20")
+    assert news.endswith("and was put in line again, to start by itself.")
 
     again = service.job(scavenger.id)
     assert service.job(other.id).state is JobState.SUCCEEDED
@@ -64,9 +77,40 @@ async def test_one_that_is_needed_no_more_goes_on(service, add_job):
     await ticks(service, 4)
     other = add_job(user="bob", **wants_gpu(ENDS))
     await ticks(service, 2)
+    assert len(told(service, scavenger)) == 1
 
     service.db.write_now(lambda db: jobs.remove(db, other))
     await ticks(service, 30)
 
     assert service.machine.starts == [f"{scavenger.id}.1"]
+    assert told(service, scavenger) == []
     assert service.db.read_now(lambda db: jobs.last_attempt(db, scavenger.id)).give_way_at is None
+
+
+async def test_one_that_ends_by_itself_before_it_is_stopped_was_warned_for_nothing(service, add_job):
+    scavenger = add_job(**wants_gpu(ENDS, preemptible=True))
+    await service.start()
+    await ticks(service, 2)
+    add_job(user="bob", **wants_gpu(ENDS))
+    await ticks(service, 1)
+    assert len(told(service, scavenger)) == 1
+
+    await ticks(service, 20)
+
+    assert service.job(scavenger.id).state is JobState.SUCCEEDED
+    assert told(service, scavenger) == []
+
+
+async def test_what_lab_shows_of_a_notice_holds_all_of_it(service, add_job):
+    """Lab cuts a notice at 140 letters; a moment is at most as long there as its stamp."""
+    scavenger = add_job(name="python " + "train" * 20, **wants_gpu(LASTS, preemptible=True))
+    await service.start()
+    await ticks(service, 4)
+    add_job(user="bob", **wants_gpu(ENDS))
+
+    await ticks(service, 3)
+    (warning,) = told(service, scavenger)
+    await ticks(service, 60)
+    (news,) = told(service, scavenger)
+
+    assert (len(warning) <= 140, len(news) <= 140) == (True, True), (warning, news)

@@ -5,6 +5,13 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 
+from .reasons import Sure
+
+EXPECTED = {
+    Sure.AT_LATEST: "It should start at the latest at",
+    Sure.LIKELY: "It should start about",
+    Sure.GUESS: "It may start about",
+}
 STAMP = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\dZ")
 
 
@@ -12,6 +19,11 @@ def stamp(moment: datetime) -> str:
     """Return a moment as sentences carry it: UTC, to the minute, never earlier than it is."""
     rounded = moment.astimezone(UTC) + timedelta(seconds=59, microseconds=999_999)
     return rounded.strftime("%Y-%m-%dT%H:%MZ")
+
+
+def expected(at: datetime | None, sure: Sure | None) -> str:
+    """Return when something is expected to start, as a sentence; nothing where that is not known."""
+    return f"{EXPECTED[sure]} {stamp(at)}." if at is not None and sure is not None else ""
 
 
 def localised(text: str, now: datetime | None = None, zone: tzinfo | None = None) -> str:

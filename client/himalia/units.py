@@ -26,9 +26,10 @@ def parse_size(value: str | int | float, field: str = "memory") -> int:
     return size
 
 
-def counted(number: int, thing: str) -> str:
-    """Return how many there are of a thing: `1 job`, `2 jobs`."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+def counted(number: float, thing: str) -> str:
+    """Return how many there are of a thing: `1 job`, `2 jobs`, `2.5 CPUs`."""
+    shown = f"{number:g}" if isinstance(number, float) else number
+    return f"{shown} {thing}" if number == 1 else f"{shown} {thing}s"
 
 
 def format_size(size_bytes: int) -> str:

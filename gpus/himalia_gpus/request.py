@@ -20,6 +20,7 @@ from typing import Any
 
 from himalia.errors import FieldError
 from himalia.gpus import SlotKind
+from himalia.units import counted
 
 from .tokens import ALLOWED, MOST, Token, TokenError, TokenKind, read_token, split
 
@@ -57,6 +58,18 @@ class GPURequest:
         share = kind if self.seat_fraction is None else str(self.seat_fraction)
         tokens = [token for token in (",".join(self.models), share, self.memory_text) if token]
         return ":".join(tokens if tokens and self.count == 1 else [*tokens, str(self.count)])
+
+    @property
+    def special(self) -> str:
+        """The canonical text where it says more than how many of what; else empty."""
+        return "" if str(self) in (str(self.count), "shared") else str(self)
+
+    @property
+    def in_words(self) -> str:
+        """What is asked for, for people: `2 GPUs`, `1 seat of a shared GPU (shared:16GB)`."""
+        things = {SlotKind.GPU: "GPU", SlotKind.SEAT: "seat of a shared GPU", SlotKind.MIG: "slice"}
+        words = counted(self.count, things[self.kind]) if self.count else "no GPU"
+        return f"{words} ({self.special})" if self.special else words
 
     @property
     def _mig_text(self) -> str:

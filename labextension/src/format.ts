@@ -50,6 +50,11 @@ export function formatMoment(moment: string, now: number): string {
       });
 }
 
+/** Return a moment that is still to come as sentences write it: to the minute, never earlier than it is. */
+export function formatDeadline(moment: string, now: number): string {
+  return formatMoment(new Date(Math.ceil(Date.parse(moment) / 60_000) * 60_000).toISOString(), now);
+}
+
 /** Return a moment in full, in the reader's zone. */
 export function formatFully(moment: string): string {
   return new Date(moment).toLocaleString([], { dateStyle: 'medium', timeStyle: 'medium' });

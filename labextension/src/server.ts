@@ -1,6 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { formatDuration, formatMoment } from './format';
+import { formatDeadline, formatDuration } from './format';
 import type { IServer } from './words';
 
 /** Idleness that is worth showing. */
@@ -13,7 +13,7 @@ export function timeLeft(server: IServer, now: number, trans: TranslationBundle)
     parts.push(trans.__('GPU idle for %1', formatDuration(server.idle_seconds)));
   }
   if (server.ends_at) {
-    parts.push(trans.__('Server ends %1', formatMoment(server.ends_at, now)));
+    parts.push(trans.__('Server ends %1', formatDeadline(server.ends_at, now)));
   }
   return parts.join(' · ');
 }

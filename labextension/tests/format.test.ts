@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { formatDuration, formatMoment, formatSize, localised } from '../src/format';
+import { formatDeadline, formatDuration, formatMoment, formatSize, localised } from '../src/format';
 
 test('sizes read as the command line writes them', () => {
   expect([0, 1023, 1024, 3435973836, 123 * 1024 ** 2].map(formatSize)).toEqual([
@@ -29,4 +29,13 @@ test('stamps inside a sentence are read in the own zone', () => {
   const said = localised('GPU 0 (in use, ends before 2030-01-03T08:50Z).', now);
 
   expect(said).toBe(`GPU 0 (in use, ends before ${formatMoment('2030-01-03T08:50Z', now)}).`);
+});
+
+test('a deadline is never told earlier than it is, as in the sentences of the service', () => {
+  const now = Date.parse('2030-01-03T08:00:00Z');
+
+  expect(formatDeadline('2030-01-03T08:50:00.001Z', now)).toBe(
+    formatMoment('2030-01-03T08:51Z', now)
+  );
+  expect(formatDeadline('2030-01-03T08:50:00Z', now)).toBe(formatMoment('2030-01-03T08:50Z', now));
 });

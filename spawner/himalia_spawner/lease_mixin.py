@@ -21,6 +21,7 @@ from himalia.errors import Busy, HimaliaError, NotFound, Unavailable
 from himalia.ids import new_id
 from himalia.models import LeaseRequest, LeaseView
 from himalia.states import LeaseState
+from himalia.units import counted, format_size
 
 from .choice import ChoiceMixin
 from .in_line import InLine, no_room
@@ -330,5 +331,5 @@ _running: set[asyncio.Task[None]] = set()  #: undoings, held so that they are no
 def _share(lease: LeaseView) -> str:
     """Return in words what a lease gives."""
     gpus = ", ".join(slot.model for slot in lease.slots)
-    memory = f"{lease.memory_bytes / 1024**3:g} GB memory"
-    return f"{lease.cpus:g} CPUs, {memory}, {gpus}" if gpus else f"{lease.cpus:g} CPUs, {memory}"
+    share = f"{counted(lease.cpus, 'CPU')}, {format_size(lease.memory_bytes)} memory"
+    return f"{share}, {gpus}" if gpus else share

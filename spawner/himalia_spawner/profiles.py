@@ -13,7 +13,8 @@ from jupyterhub.spawner import SpawnException
 from himalia.errors import HimaliaError
 from himalia.models import LeaseView, ProfileView
 from himalia.site import Profile
-from himalia.units import format_size
+from himalia.units import counted, format_size
+from himalia_gpus.request import parse_request
 
 from .in_line import in_utc, page_of, sentence_of
 
@@ -122,9 +123,7 @@ def known_profile(profile: Profile) -> dict[str, Any]:
 
 def share_in_words(cpus: float, memory_bytes: int, gpus: str) -> str:
     """Return what a profile gives, for people."""
-    cpu_words = "1 CPU" if cpus == 1 else f"{cpus:g} CPUs"
-    gpu_words = {"0": "no GPU", "1": "1 GPU"}.get(gpus, f"{gpus} GPUs" if gpus.isdigit() else f"GPUs: {gpus}")
-    return f"{cpu_words}, {format_size(memory_bytes)} memory, {gpu_words}"
+    return f"{counted(cpus, 'CPU')}, {format_size(memory_bytes)} memory, {parse_request(gpus).in_words}"
 
 
 def _allowed(spawner: ChoiceMixin) -> list[dict[str, Any]]:

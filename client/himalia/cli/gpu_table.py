@@ -56,7 +56,7 @@ def screen_of(view: GPUsView, rows: int, width: int, now: str) -> RenderableType
 def summary_of(view: GPUsView) -> str:
     """Return what is free and who waits, in a few words."""
     waiting = f", {len(view.queue)} waiting" if view.queue else ""
-    return f"{view.free} of {_gpus(view)} GPUs free{waiting}"
+    return f"{view.free} of {view.gpus} GPUs free{waiting}"
 
 
 def table_of(view: GPUsView, shown: Sequence[SlotView] | None = None, width: int | None = None) -> Table:
@@ -74,14 +74,9 @@ def table_of(view: GPUsView, shown: Sequence[SlotView] | None = None, width: int
         table.add_row(*map(Text, others), Text(holder, style=STYLES[state_of(slot)]), Text(until))
     if len(models) == 1:
         (model, memory, simulated) = next(iter(models))
-        title = f"{_gpus(view)} × {model}, {format_size(memory)}{', simulated' * simulated}"
+        title = f"{view.gpus} × {model}, {format_size(memory)}{', simulated' * simulated}"
         table.title, table.title_justify, table.title_style = Text(printable(title)), "left", ""
     return table
-
-
-def _gpus(view: GPUsView) -> int:
-    """Return how many GPUs there are; seats and slices are of one."""
-    return len({(slot.node_id, slot.gpu) for slot in view.slots})
 
 
 def words_of(view: GPUsView) -> list[str]:

@@ -12,7 +12,7 @@ import click
 from ..errors import LocalError
 from ..models import JobView
 from ..sdk import Job
-from ..units import format_duration, format_size
+from ..units import counted, format_duration, format_size
 from .following import follow
 from .output import (
     CANCELLED,
@@ -195,7 +195,7 @@ def _rows(job: JobView) -> list[tuple[str, str]]:
         ("profile", job.profile),
         (
             "asked for",
-            f"{job.cpus:g} {'CPU' if job.cpus == 1 else 'CPUs'}, {format_size(job.memory_bytes)}, GPUs {job.gpus}, {format_duration(job.timeout_seconds)}",
+            f"{counted(job.cpus, 'CPU')}, {format_size(job.memory_bytes)}, GPUs {job.gpus}, {format_duration(job.timeout_seconds)}",
         ),
         ("preemptible", "yes: it gives way when others need the GPU, and is run again" if job.preemptible else ""),
         ("image", f"{job.image} ({job.image_id[:19]})"),

@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..models import JobSummary, WaiterView
-from ..moments import localised, stamp
-from ..reasons import Reason, Sure
+from ..moments import expected, localised
+from ..reasons import Reason
 from ..states import JobState
 from ..units import format_duration
 
@@ -26,12 +26,6 @@ OURS = 125  #: Himalia's own fault, or nothing was run
 CANCELLED = 130
 OUT_OF_MEMORY = 137
 WIDE = 2000
-EXPECTED = {
-    Sure.AT_LATEST: "It should start at the latest at",
-    Sure.LIKELY: "It should start about",
-    Sure.GUESS: "It may start about",
-}
-
 STYLES = {
     JobState.QUEUED: "yellow",
     JobState.STARTING: "cyan",
@@ -115,11 +109,4 @@ def sentence_of(job: JobSummary) -> str:
 
 def why(waiting: JobSummary | WaiterView) -> str:
     """Return why something waits or ended, and when it is expected to start, in the reader's own zone."""
-    return localised(f"{waiting.sentence} {expected(waiting)}".strip())
-
-
-def expected(waiting: JobSummary | WaiterView) -> str:
-    """Return when something is expected to start, as a sentence; nothing where that is not known."""
-    if waiting.estimate_at is None or waiting.sure is None:
-        return ""
-    return f"{EXPECTED[waiting.sure]} {stamp(waiting.estimate_at)}."
+    return localised(f"{waiting.sentence} {expected(waiting.estimate_at, waiting.sure)}".strip())

@@ -211,3 +211,8 @@ class GPUsView(Answer):
     queue: tuple[WaiterView, ...]
     note: str = ""  #: a sentence where there are no GPUs, or they are simulated
     notices: tuple[Notice, ...] = ()
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs there are; seats and slices are of one."""
+        return len({(slot.node_id, slot.gpu) for slot in self.slots})

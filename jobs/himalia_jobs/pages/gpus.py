@@ -139,4 +139,4 @@ def sum_of(view: GPUsView) -> str:
     if not view.slots:
         return "None here"
     waiting = f" · {len(view.queue)} waiting" if view.queue else ""
-    return f"{view.free} of {len(view.slots)} free{waiting}"
+    return f"{view.free} of {view.gpus} free{waiting}"

@@ -6,7 +6,6 @@ from urllib.parse import quote
 
 from himalia.errors import Busy
 from himalia.models import WaitingView, WaitState
-from himalia.reasons import Sure
 from himalia_gpus.request import parse_request
 
 from ..person import SUBMIT
@@ -14,11 +13,6 @@ from ..settings import SERVICE_PREFIX
 from ..store.records import LeaseRecord
 from .base import PageHandler
 
-SURE: dict[Sure | None, str] = {
-    Sure.AT_LATEST: "It should start at the latest at",
-    Sure.LIKELY: "It should start around",
-    Sure.GUESS: "A guess: it starts around",
-}
 SEE_OTHER = 303
 
 
@@ -50,7 +44,6 @@ class WaitPage(PageHandler):
             view=view,
             said=said,
             notices=self.planned(),
-            sure=SURE.get(view.sure, ""),
             choose=f"/hub/spawn/{_path(view)}",
             without=waits and not view.meanwhile and parse_request(view.gpus).count > 0,
             offered=await self.service.ledger.profiles("servers", self.person) if waits else [],

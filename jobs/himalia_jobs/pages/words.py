@@ -8,17 +8,12 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from himalia.models import WaiterView
+from himalia import moments
+from himalia.models import WaiterView, WaitingView
 from himalia.models.base import to_rfc3339
 from himalia.moments import STAMP, stamp
-from himalia.reasons import Sure
-from himalia.units import format_duration, format_size
-
-EXPECTED = {
-    Sure.AT_LATEST: "It should start at the latest at",
-    Sure.LIKELY: "It should start about",
-    Sure.GUESS: "It may start about",
-}
+from himalia.units import counted, format_duration, format_size
+from himalia_gpus.request import parse_request
 
 
 def moment(when: datetime | None) -> Markup:
@@ -30,6 +25,16 @@ def moment(when: datetime | None) -> Markup:
     )
 
 
+def deadline(when: datetime) -> Markup:
+    """Return a moment that is still to come, as sentences write it."""
+    return sentence(stamp(when))
+
+
+def asked(gpus: str) -> str:
+    """Return a GPU request in words."""
+    return parse_request(gpus).in_words
+
+
 def sentence(text: str) -> Markup:
     """Return a sentence whose UTC stamps are such elements."""
     parts, last = [], 0
@@ -39,14 +44,15 @@ def sentence(text: str) -> Markup:
     return Markup("").join([*parts, escape(text[last:])])
 
 
-def expected(waiter: WaiterView) -> str:
+def expected(waiting: WaiterView | WaitingView) -> Markup:
     """Return when something is expected to start, as a sentence; nothing where that is not known."""
-    if waiter.estimate_at is None or waiter.sure is None:
-        return ""
-    return f"{EXPECTED[waiter.sure]} {stamp(waiter.estimate_at)}."
+    return sentence(moments.expected(waiting.estimate_at, waiting.sure))
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
+    "asked": asked,
+    "counted": counted,
+    "deadline": deadline,
     "duration": format_duration,
     "expected": expected,
     "moment": moment,

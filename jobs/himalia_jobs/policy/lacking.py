@@ -64,7 +64,7 @@ class Lacks:
             reason=Reason.WAITS_FOR_GPUS,
             need=request.count,
             thing=THINGS[request.kind],
-            special="" if str(request) in (str(request.count), "shared") else str(request),
+            special=request.special,
             free=free,
             ill=len(ill),
             holds=tuple(sorted(held, key=_first_to_end)),

@@ -127,6 +127,22 @@ def test_what_is_no_request_is_refused_with_the_token_and_what_is_allowed(value:
     assert (refused.value.status, refused.value.code) == (422, "invalid")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("0", "no GPU"),
+        ("1", "1 GPU"),
+        ("2", "2 GPUs"),
+        ("H200:2", "2 GPUs (H200:2)"),
+        ("shared", "1 seat of a shared GPU"),
+        ("shared:16GB", "1 seat of a shared GPU (shared:16GB)"),
+        ("mig-1g.18gb", "1 slice (mig-1g.18gb)"),
+    ],
+)
+def test_people_read_how_much_of_what_is_asked_for(text: str, words: str) -> None:
+    assert parse_request(text).in_words == words
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_number_too_large_to_be_printed_is_refused_too(sign: int) -> None:
     with pytest.raises(GPURequestError, match="it lies between 0 and 1024"):

@@ -169,7 +169,7 @@ async def test_a_clean_start_leaves_out_what_the_person_installed(make, engine):
 
 
 @pytest.mark.parametrize(
-    ("gpus", "words"), [("0", "no GPU"), ("1", "1 GPU"), ("2", "2 GPUs"), ("H200:2", "GPUs: H200:2")]
+    ("gpus", "words"), [("0", "no GPU"), ("1", "1 GPU"), ("2", "2 GPUs"), ("H200:2", "2 GPUs (H200:2)")]
 )
 def test_a_share_is_told_in_words(gpus, words):
     assert share_in_words(2.5, 1024**3, gpus) == f"2.5 CPUs, 1.0 GB memory, {words}"

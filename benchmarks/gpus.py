@@ -18,12 +18,12 @@ import httpx
 from measuring import Report, main, own_platform
 
 import himalia
+from himalia.units import GiB
 
 if TYPE_CHECKING:
     from live_platform import LivePlatform
 
 GPUS, WAITING, ASKED, SECONDS = 8, 64, 200, 20.0
-GIB = 2**30
 NVML = Path(__file__).resolve().parents[1] / "tests" / "fakes" / "nvml"
 BUILD = ("gcc", "-std=c11", "-O1", "-fPIC", "-shared", "-fvisibility=hidden", "-Wl,-soname,libnvidia-ml.so.1")
 SETTINGS = f"""
@@ -112,14 +112,14 @@ def gpu(number: int) -> dict[str, object]:
         "uuid": f"GPU-{number:08x}-0000-0000-0000-000000000000",
         "name": "NVIDIA H200",
         "pci": f"00000000:{number + 0x10:02X}:00.0",
-        "memory_total": 141 * GIB,
-        "memory_reserved": GIB // 2,
-        "memory_used": 70 * GIB,
+        "memory_total": 141 * GiB,
+        "memory_reserved": GiB // 2,
+        "memory_used": 70 * GiB,
         "util_gpu": 97,
         "util_mem": 40,
         "temperature": 61,
         "power_mw": 612_500,
-        "processes": [{"pid": os.getpid(), "used": 70 * GIB}],
+        "processes": [{"pid": os.getpid(), "used": 70 * GiB}],
     }
 
 

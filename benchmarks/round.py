@@ -12,12 +12,12 @@ from measuring import Report, main
 
 from himalia.gpus import Slot
 from himalia.queueing import Queue, Quota
+from himalia.units import GiB
 from himalia_gpus.request import parse_request
 from himalia_jobs.policy import Hold, Room, Rules, Situation, Waiter, decide, estimate
 
 WAITING, NODES, GPUS_EACH, PEOPLE = 10_000, 125, 8, 200
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
-GB = 2**30
 ASKED = ("1", "1", "1", "1", "2", "4", "8", "0", "H200:1", "A100,H200:2")
 REQUESTS = {text: parse_request(text) for text in ASKED}  #: read once, as the service does
 PLAIN = Rules()
@@ -53,7 +53,7 @@ def measure(rounds: int) -> Report:
 def empty_world(chance: random.Random) -> Situation:
     """Return a line before machines of which nothing is held."""
     rooms = tuple(
-        Room(node_id=f"n{node:03}", cpus=128, memory_bytes=2000 * GB, slots=_slots(node)) for node in range(NODES)
+        Room(node_id=f"n{node:03}", cpus=128, memory_bytes=2000 * GiB, slots=_slots(node)) for node in range(NODES)
     )
     return Situation(now=NOW, rooms=rooms, waiters=tuple(_waiter(number, chance) for number in range(WAITING)))
 
@@ -81,7 +81,7 @@ def _slots(node: int) -> tuple[Slot, ...]:
             uuid=uuid,
             index=number,
             model="NVIDIA H200" if node % 5 else "NVIDIA A100",
-            memory_bytes=141 * GB if node % 5 else 80 * GB,
+            memory_bytes=141 * GiB if node % 5 else 80 * GiB,
             numa_node=number // 4,
             peers=tuple(peer for peer in uuids if peer != uuid),
         )
@@ -99,7 +99,7 @@ def _waiter(number: int, chance: random.Random) -> Waiter:
         teams=frozenset({f"t{person % 10}"}),
         since=NOW - timedelta(seconds=chance.randrange(86_000)),
         cpus=chance.choice((1, 2, 4, 8)),
-        memory_bytes=chance.choice((4, 16, 64)) * GB,
+        memory_bytes=chance.choice((4, 16, 64)) * GiB,
         gpus=REQUESTS[chance.choice(ASKED)],
         profile=f"p{number % 6}",
         limit_seconds=float(chance.choice((600, 3600, 14_400, 86_400))),
@@ -116,7 +116,7 @@ def _hold(slot: Slot, chance: random.Random) -> Hold:
         teams=frozenset({f"t{person % 10}"}),
         node_id=slot.node_id,
         cpus=4,
-        memory_bytes=16 * GB,
+        memory_bytes=16 * GiB,
         since=NOW - timedelta(seconds=600),
         slots=(slot,),
         profile=f"p{person % 6}",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from himalia.gpus import Slot
+from himalia.units import GiB
 from himalia_jobs.policy import Room
 
 GPUS_EACH = 8
-GB = 2**30
-CPUS, MEMORY = 8.0, 64 * GB  #: beside each GPU, as much as each asks for: GPUs alone are scarce
+CPUS, MEMORY = 8.0, 64 * GiB  #: beside each GPU, as much as each asks for: GPUs alone are scarce
 
 
 class Machines:
@@ -61,7 +61,7 @@ def _slots(node: str, count: int) -> list[Slot]:
             uuid=uuid,
             index=number,
             model="NVIDIA H200",
-            memory_bytes=141 * GB,
+            memory_bytes=141 * GiB,
             numa_node=number // 4,
             peers=tuple(peer for peer in uuids if peer != uuid),
         )

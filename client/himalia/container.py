@@ -12,7 +12,6 @@ from typing import Any
 HOME = "/home/jovyan"  #: of a server
 STORAGE = "/storage"
 TEAM = "/team"
-WORKSPACE = "/workspace"
 ARTIFACTS = "/artifacts"
 HIMALIA = "/himalia"
 LAUNCHER = f"{HIMALIA}/launcher"  #: read-only

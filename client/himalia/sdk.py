@@ -15,7 +15,18 @@ from .client import Client
 from .client.compatibility import refuse_if_too_old
 from .client.patience import Patience
 from .errors import FieldError, LocalError, Unavailable
-from .models import Artifact, EntryType, GPUsView, JobRequest, JobSummary, JobView, Me, NotebookRun, ProfileView
+from .models import (
+    Artifact,
+    EntryType,
+    GPUsView,
+    JobRequest,
+    JobSummary,
+    JobView,
+    Me,
+    NotebookRun,
+    ProfileView,
+    SampleView,
+)
 from .notebooks import check_notebook, check_parameters, kind_of, missing
 from .owners import Owner
 from .settings import cache_directory
@@ -110,6 +121,10 @@ class Job:
     def rerun(self) -> Job:
         """Run the same files and image once more."""
         return Job(self.client, self.client.rerun(self.id))
+
+    def metrics(self) -> list[SampleView]:
+        """Return what it used, sampled: CPUs, memory, GPUs."""
+        return self.client.metrics(self.id)
 
     def artifacts(self) -> tuple[Artifact, ...]:
         """Return what it left in /artifacts."""

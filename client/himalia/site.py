@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from .errors import LocalError
-from .gpumodes import GPUModeSetting
+from .gpu_modes import GPUModeSetting
 from .idling import Idle, Then
 from .queueing import Maintenance, Queue, Quota, Reservation
 from .sections import NAME, Bytes, Seconds, SecondsOrNeverOrDefault, Section
 from .settings import data_setting
+from .units import GiB
 
 
 class Platform(Section):
@@ -90,10 +91,10 @@ class Limits(Section):
     memory: Bytes | None = Field(
         None, description="Memory given out; none: the machine's, less one tenth (at least 1 GB)."
     )
-    workspace: Bytes = Field(10 * 1024**3, description="Largest workspace that may be submitted, in bytes.")
+    workspace: Bytes = Field(10 * GiB, description="Largest workspace that may be submitted, in bytes.")
     entries: int = Field(200_000, ge=1, description="Most files and directories in a workspace.")
     jobs_per_user: int = Field(1000, ge=1, description="Most jobs one person may have waiting or running.")
-    disk_reserve: Bytes = Field(1024**3, description="Free space on the data disk under which nothing new starts.")
+    disk_reserve: Bytes = Field(GiB, description="Free space on the data disk under which nothing new starts.")
     stop_grace: Seconds = Field(10, description="Time between SIGTERM and SIGKILL when a job is ended.")
 
 
@@ -105,7 +106,7 @@ class Profile(Section):
     description: str = Field("", description="One more line for people.")
     image: str = Field("", description="Name of an [[images]] entry or an image; none: the first image.")
     cpus: float = Field(1.0, gt=0, description="CPUs.")
-    memory: Bytes = Field(2 * 1024**3, description="Memory; more is ended as out of memory.")
+    memory: Bytes = Field(2 * GiB, description="Memory; more is ended as out of memory.")
     gpus: str = Field("0", description="GPU request: 0, 1, H200:2, 80GB..:1 …")
     time_limit: Seconds = Field(24 * 3600, description="Time limit of a job that names none.")
     max_time_limit: Seconds = Field(7 * 86400, description="Largest time limit a job may name.")
@@ -163,7 +164,7 @@ class Gpus(Section):
         description="Number of simulated GPUs: leased and queued like real ones, with no device in the container. Real ones are then not looked for.",
     )
     model: str = Field("Simulated", description="Model name of the simulated GPUs.")
-    memory: Bytes = Field(24 * 1024**3, description="Memory of a simulated GPU.")
+    memory: Bytes = Field(24 * GiB, description="Memory of a simulated GPU.")
     names: Literal["members", "everybody"] = Field(
         "members",
         description="Who reads who holds a GPU and who waits: `members` (the holder, members of their teams, administrators; others read *in use*) or `everybody`.",

@@ -6,7 +6,8 @@ import re
 
 from .errors import FieldError
 
-_SIZES = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+KiB, MiB, GiB, TiB = 1024, 1024**2, 1024**3, 1024**4
+_SIZES = {"": 1, "K": KiB, "M": MiB, "G": GiB, "T": TiB}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", re.IGNORECASE | re.ASCII)
 _DURATIONS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])", re.IGNORECASE | re.ASCII)

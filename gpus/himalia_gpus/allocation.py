@@ -1,4 +1,4 @@
-"""Which slots a GPU request gets: pure functions, and the sentence when it can never get any."""
+"""Which slots a GPU request fits, and which of them are near to each other; the sentence when it can never get any."""
 
 from __future__ import annotations
 
@@ -7,36 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from himalia.gpus import Slot, SlotHealth, SlotKind
+from himalia.units import GiB
 
 from .request import GPURequest, size_text
 
-GiB = 2**30
 #: What the box says and what NVML reports differ: ECC and the driver keep up to a sixteenth (an "80 GB" H100 has
 #: 79.6 GiB, a "16 GB" T4 has 15.0, a "24 GB" L4 has 22.5). A request names what the box says.
 KEPT_BACK = 0.07
-
-
-def matching(slots: Iterable[Slot], request: GPURequest) -> list[Slot]:
-    """Return the healthy slots that the request could use, those to be given first first."""
-    return sorted((slot for slot in slots if slot.health is SlotHealth.OK and fits(slot, request)), key=_rank)
-
-
-def choose(free_slots: Iterable[Slot], request: GPURequest) -> list[Slot] | None:
-    """Return the slots that the request gets, or None when it must wait.
-
-    The smallest memory that fits goes first, so that large GPUs stay for those who need them. Several GPUs are of
-    one node, and of one model and size where that is possible: the slowest would set the pace of all.
-    """
-    if request.count == 0:
-        return []
-    usable = matching(free_slots, request)
-    alike: dict[tuple[str, int, str], list[Slot]] = {}
-    together: dict[str, list[Slot]] = {}
-    for slot in usable:
-        alike.setdefault((slot.node_id, slot.memory_bytes, slot.model), []).append(slot)
-        together.setdefault(slot.node_id, []).append(slot)
-    groups = [*alike.values(), *together.values()]
-    return next((nearest(group, request.count) for group in groups if len(group) >= request.count), None)
 
 
 def nearest(slots: Sequence[Slot], count: int) -> list[Slot]:

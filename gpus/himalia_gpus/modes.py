@@ -9,13 +9,13 @@ import uuid as uuids
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from himalia.gpumodes import GPUModeSetting
+from himalia.gpu_modes import GPUModeSetting
 from himalia.gpus import SEAT_MARK, GPUMode, Slot, SlotHealth, SlotKind
+from himalia.units import GiB
 
 from .allocation import is_model
 from .readings import slice_of
 
-GiB = 2**30
 SEATS = 4  #: of a shared GPU for which nobody says how many
 _NAMESPACE = uuids.UUID("0b1f7c52-2d6c-5f0e-9a53-7a1c4d0c9f64")
 UNCUT = (

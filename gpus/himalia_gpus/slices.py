@@ -7,10 +7,11 @@ from typing import Any
 
 import pynvml
 
+from himalia.units import GiB
+
 from . import health
 from .readings import MIGDevice
 
-GiB = 2**30
 _PROFILE = re.compile(r"\bMIG ((?:[0-9]+c\.)?[0-9]+g\.[0-9]+gb\S*)", re.IGNORECASE)
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from himalia.site import Limits
-from himalia.units import format_size
+from himalia.units import GiB, format_size
 from himalia_gpus.allocation import why_never
 from himalia_gpus.request import GPURequest
 
 from .engines.base import Node
-
-GiB = 1024**3
 
 
 def cpus_of(node: Node, limits: Limits) -> float:

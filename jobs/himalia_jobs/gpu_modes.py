@@ -9,7 +9,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from himalia.errors import FieldError, NotFound
-from himalia.gpumodes import GPUModeSetting
+from himalia.gpu_modes import GPUModeSetting
 from himalia.gpus import GPUMode, Slot, SlotHealth
 from himalia.models import GPUModeRequest, GPUModeView
 from himalia_gpus.modes import Arranged, Wish, arranged, becomes, wish_of

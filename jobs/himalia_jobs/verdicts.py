@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from himalia.gpus import SEAT_MARK, SlotHealth, SlotHold, overlap
-from himalia.units import format_size
+from himalia.units import MiB, format_size
 
 from .engines.base import GPUHolder, GPUState, GPUUse, GPUUser
 from .store.records import SlotRecord
 
-MiB = 1024**2
 SETTLE_SECONDS = 60.0  #: a driver gives the memory of a killed process back within a few
 IDLE_BYTES = 1024 * MiB  #: what a driver may keep on a GPU that nobody uses
 LONGEST_LIST = 3  #: processes named in a sentence

@@ -26,7 +26,7 @@ from himalia.units import counted, format_size
 from .choice import ChoiceMixin
 from .in_line import InLine, no_room
 from .leases import LeaseClient
-from .notices import Notices
+from .progress import Progress
 
 RETRY_SECONDS = 0.5
 UNDO_SECONDS = 0.5  #: that a start which was ended waits for its undoing: the hub refuses to stop one that takes 1 s
@@ -62,7 +62,7 @@ class LeaseMixin(ChoiceMixin, Spawner):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.lease: LeaseView | None = None  #: of the start under way, or of the running server
-        self.notices = Notices()
+        self.telling = Progress()
         self._claim: _Claim | None = None
         self._starting: asyncio.Task[Any] | None = None
         self._undoing: asyncio.Task[None] | None = None
@@ -103,7 +103,7 @@ class LeaseMixin(ChoiceMixin, Spawner):
         if not self.service_url:
             return await super().start()
         self._starting, self._has_started = asyncio.current_task(), True
-        self.notices.begin()
+        self.telling.begin()
         try:
             return await self._start_on_lease()
         except BaseException as error:
@@ -116,7 +116,7 @@ class LeaseMixin(ChoiceMixin, Spawner):
             raise told from error
         finally:
             self._starting = None
-            self.notices.end()
+            self.telling.end()
 
     async def bind_lease(self, container: str) -> None:
         """Tell the service that the container is made; raise when the reservation has lapsed."""
@@ -132,13 +132,13 @@ class LeaseMixin(ChoiceMixin, Spawner):
                 reason="lease_lapsed",
                 status_code=503,
             ) from error
-        self.notices.say("Starting JupyterLab.", 80)
+        self.telling.say("Starting JupyterLab.", 80)
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Yield what happens to the start under way: place in line, reason, steps."""
-        told = self.notices.follow() if self.service_url else super().progress()
-        async for notice in told:
-            yield notice
+        told = self.telling.follow() if self.service_url else super().progress()
+        async for step in told:
+            yield step
 
     async def _start_on_lease(self) -> Any:
         self.must_be_allowed()
@@ -149,7 +149,7 @@ class LeaseMixin(ChoiceMixin, Spawner):
             lease = await self._obtain(client)
         self.lease = lease
         self.use_lease(lease)
-        self.notices.say(f"Got its place ({_share(lease)}). Making the container.", 50)
+        self.telling.say(f"Got its place ({_share(lease)}). Making the container.", 50)
         where = await super().start()
         await self.wait_until_up(where)
         return where

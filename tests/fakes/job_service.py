@@ -19,6 +19,7 @@ from himalia.models import (
     ArtifactList,
     Event,
     ExtendRequest,
+    GPUModeView,
     GPUsView,
     JobPage,
     JobRequest,
@@ -151,18 +152,7 @@ class FakeService:
         asked = json.loads(request.content or b"{}")
         mode, seats = asked.get("mode", "exclusive"), asked.get("seats") or 0
         said = f"GPU 0 is {mode}{f', {seats} seats' if seats else ''}."
-        return httpx.Response(
-            200,
-            json={
-                "uuid": uuid,
-                "index": 0,
-                "mode": mode,
-                "seats": seats,
-                "by": "x",
-                "in_force": True,
-                "sentence": said,
-            },
-        )
+        return _answer(GPUModeView(uuid=uuid, index=0, mode=mode, seats=seats, by="x", in_force=True, sentence=said))
 
     def _interventions(self, request: httpx.Request) -> httpx.Response:
         done = [{"at": NOW.isoformat(), "by": "root", "sentence": "root drained GPU 0."}] if self.slots else []
@@ -329,6 +319,10 @@ class FakeService:
         self.notices.remove(notice)
         return _answer(notice.model_copy(update={"answer": answer}))
 
+    def _metrics(self, request: httpx.Request, prefix: str) -> httpx.Response:
+        self.job(prefix)
+        return httpx.Response(200, json={"samples": [{"at": NOW.isoformat(), "cpu_percent": 150.0}]})
+
     def _list_projects(self, request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json={"projects": [one.model_dump(mode="json") for one in self.projects.values()]})
 
@@ -365,6 +359,7 @@ ROUTES: list[tuple[str, str, Callable[..., httpx.Response]]] = [
     ("DELETE", f"gpus/{ID}/quarantine", FakeService._return),
     ("POST", f"gpus/{ID}/drain", FakeService._drain),
     ("POST", f"gpus/{ID}/release", FakeService._release),
+    ("GET", f"gpus/{ID}/mode", FakeService._mode),
     ("PUT", f"gpus/{ID}/mode", FakeService._mode),
     ("DELETE", f"gpus/{ID}/mode", FakeService._mode),
     ("GET", "interventions", FakeService._interventions),
@@ -379,6 +374,7 @@ ROUTES: list[tuple[str, str, Callable[..., httpx.Response]]] = [
     ("POST", f"jobs/{ID}/extend", FakeService._extend),
     ("POST", f"jobs/{ID}/move", FakeService._move),
     ("POST", f"jobs/{ID}/rerun", FakeService._rerun),
+    ("GET", f"jobs/{ID}/metrics", FakeService._metrics),
     ("GET", f"jobs/{ID}/logs", FakeService._log),
     ("GET", f"jobs/{ID}/artifacts", FakeService._artifacts),
     ("GET", f"jobs/{ID}/artifacts/(.+)", FakeService._artifact),

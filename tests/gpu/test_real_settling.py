@@ -14,12 +14,12 @@ from collections.abc import Callable
 
 import pytest
 
+from himalia.units import GiB
 from himalia_gpus.nvml import NVMLInventory
 from himalia_gpus.readings import GPUProcess, Reading
 
 pytestmark = pytest.mark.gpu
 
-GiB = 2**30
 IDLE_BYTES = GiB  #: what the ledger lets a driver keep on a GPU that nobody uses
 DEADLINE_SECONDS = 60.0
 HOLDS_MEMORY = """

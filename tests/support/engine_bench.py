@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from himalia.ids import new_id
+from himalia.units import MiB
 from himalia_jobs.engines.base import Engine, Exit, LaunchSpec, Observed, Phase, StorageMount
 from himalia_jobs.engines.fake import Program
 
-MiB = 1024**2
 GRACE_SECONDS = 1.0
 OWNER_ID = "a" * 12  #: whose storage and snapshots the attempts use
 BROKEN, TOO_LARGE = "b" * 64, "c" * 64  #: snapshots that cannot be laid out

@@ -22,6 +22,7 @@ from himalia.gpus import Slot
 from himalia.ids import new_id
 from himalia.models import LeaseView
 from himalia.states import LeaseState
+from himalia.units import MiB
 from himalia_gpus.devices import CDI_KIND, device_requests
 from himalia_gpus.ways import find_way
 from himalia_jobs.engines.base import LaunchSpec
@@ -37,7 +38,6 @@ MAJOR, CONTROL = 195, 255
 A, B = (f"GPU-{letter * 8}-0000-0000-0000-000000000000" for letter in "ab")
 GPUS = {A: 0, B: 1}
 MISSING = "GPU-cccccccc-0000-0000-0000-000000000000"
-MiB = 1024**2
 
 #: Says of each device: its node, and one that is made by hand where that is possible, and what the kernel says to `open`.
 LOOK = r"""

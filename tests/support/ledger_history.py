@@ -7,7 +7,7 @@ from functools import partial
 
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
-from ledger_truth import CUT, ENDS, GPUS, LASTS, MODES, MOST_SEATS, UUIDS, GiB, LedgerTruth
+from ledger_truth import CUT, ENDS, GPUS, LASTS, MODES, MOST_SEATS, UUIDS, LedgerTruth
 from mortal_service import Fuse, Killed
 from rows import server_lease
 
@@ -16,6 +16,7 @@ from himalia.gpus import SEAT_MARK, GPUMode, SlotHealth, SlotHold
 from himalia.ids import new_id
 from himalia.models import GPUModeRequest
 from himalia.states import JobState, LeaseState
+from himalia.units import GiB
 from himalia_jobs.engines.base import GPUUser, Phase
 from himalia_jobs.engines.fake import Fault
 from himalia_jobs.gpu_modes import write_node

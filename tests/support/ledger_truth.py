@@ -20,10 +20,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 from mortal_service import MortalService
 from service_at_work import empty_database
 
-from himalia.gpumodes import GPUModeSetting
+from himalia.gpu_modes import GPUModeSetting
 from himalia.gpus import SEAT_MARK, GPUMode, Slot, SlotHealth, SlotHold, SlotKind, overlap
 from himalia.reasons import Reason
 from himalia.states import JobState, LeaseState
+from himalia.units import GiB
 from himalia_gpus.readings import slice_of
 from himalia_gpus.request import parse_request
 from himalia_jobs.engines.base import Node
@@ -36,7 +37,6 @@ from himalia_jobs.store import Database, jobs, leases, people, projects, slots
 from himalia_jobs.store.schema import open_database
 from himalia_jobs.verdicts import IDLE_BYTES
 
-GiB = 1024**3
 WHOLE = tuple(Slot(uuid=f"GPU-{n}", index=n, model="H200", memory_bytes=141 * GiB) for n in range(4))
 CUT = tuple(slice_of(WHOLE[3], f"MIG-{n}", "3g.71gb", 71 * GiB) for n in range(2))
 GPUS = (*WHOLE[:3], *CUT)  #: as the machine has them: the last one is cut

@@ -15,12 +15,13 @@ from typing import Any
 
 from sqlalchemy import event
 
-from himalia.gpumodes import GPUModeSetting
+from himalia.gpu_modes import GPUModeSetting
 from himalia.gpus import Slot
 from himalia.ids import split_attempt
 from himalia.reasons import SENTENCES, Reason
 from himalia.site import Limits, Site
 from himalia.states import FINAL_STATES, JobState
+from himalia.units import GiB
 from himalia_jobs.bootclock import BootClock
 from himalia_jobs.engines.base import Node
 from himalia_jobs.engines.errors import EngineError
@@ -36,7 +37,6 @@ from himalia_jobs.store import Database, jobs, leases, meta
 from himalia_jobs.store.records import JobRecord
 from himalia_jobs.turn import take_turn
 
-GiB = 1024**3
 LASTS, ENDS = ("lasts",), ("ends",)  #: commands that the fixture `machine` knows
 STEPS_AT_ONCE = 10  #: a job that wants more steps in a row than this goes round in circles
 

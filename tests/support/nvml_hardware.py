@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from himalia.units import GiB
+
 FAKE = Path(__file__).parents[1] / "fakes" / "nvml"
-GB = 2**30
 
 
 class Hardware:
@@ -36,8 +37,8 @@ class Hardware:
             "uuid": f"GPU-{number:08x}-0000-0000-0000-000000000000",
             "name": "NVIDIA H200",
             "pci": f"00000000:{number + 0x10:02X}:00.0",
-            "memory_total": 141 * GB,
-            "memory_reserved": GB // 2,
+            "memory_total": 141 * GiB,
+            "memory_reserved": GiB // 2,
             "util_gpu": 0,
             "util_mem": 0,
             "temperature": 30,

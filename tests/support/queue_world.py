@@ -7,25 +7,25 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from himalia.gpus import Slot
+from himalia.units import GiB
 from himalia_gpus.request import parse_request
 from himalia_jobs.policy import Decision, Hold, Room, Situation, Start, Waiter
 
-GB = 2**30
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
 def slots(count: int, node: str = "local", **changes: Any) -> tuple[Slot, ...]:
     """Return GPUs of a node."""
-    base: dict[str, Any] = {"node_id": node, "model": "H200", "memory_bytes": 141 * GB}
+    base: dict[str, Any] = {"node_id": node, "model": "H200", "memory_bytes": 141 * GiB}
     return tuple(Slot(uuid=f"GPU-{node}-{n}", index=n, **(base | changes)) for n in range(count))
 
 
-def room(cpus: float = 8, memory: int = 64 * GB, gpus: int = 0, node: str = "local") -> Room:
+def room(cpus: float = 8, memory: int = 64 * GiB, gpus: int = 0, node: str = "local") -> Room:
     """Return what a node has free."""
     return Room(node_id=node, cpus=cpus, memory_bytes=memory, slots=slots(gpus, node))
 
 
-def waiter(name: str, user: str = "ada", gpus: str = "0", cpus: float = 1, memory: int = GB, **more: Any) -> Waiter:
+def waiter(name: str, user: str = "ada", gpus: str = "0", cpus: float = 1, memory: int = GiB, **more: Any) -> Waiter:
     """Return one who waits; the number that the name ends with is the second it came in."""
     more.setdefault("since", NOW - timedelta(hours=1) + timedelta(seconds=int(name[-2:])))
     base: dict[str, Any] = {"kind": "job", "limit_seconds": 3600.0, "profile": "small", "user": user}
@@ -42,7 +42,7 @@ def hold(user: str = "bob", held: Sequence[Slot] = (), ends_in: float | None = N
         "user": user,
         "node_id": held[0].node_id if held else "local",
         "cpus": 1,
-        "memory_bytes": GB,
+        "memory_bytes": GiB,
         "since": NOW - timedelta(minutes=10),
         "profile": "small",
         "job_id": "8f2abcdefghi",

@@ -27,6 +27,7 @@ from himalia.models import Entry, EntryType, Manifest
 from himalia.site import Site
 from himalia.snapshot import pack, scan
 from himalia.states import JobState
+from himalia.units import GiB
 from himalia_gpus.inventory import SimulatedInventory
 from himalia_gpus.supervisor import StandingWatch
 from himalia_jobs.api import make_application
@@ -46,7 +47,6 @@ from himalia_jobs.store.moves import move
 from himalia_jobs.store.records import JobRecord
 from himalia_jobs.store.schema import open_database
 
-GiB = 1024**3
 NO_GPUS: dict[str, Any] = {"count": 0, "model": "", "memory_bytes": 0, "installation": ""}
 SITE: dict[str, Any] = {
     "teams": {"nlp": ["ada", "bob"]},

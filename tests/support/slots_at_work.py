@@ -8,11 +8,11 @@ from mortal_service import MortalService
 
 from himalia.gpus import Slot, SlotHold
 from himalia.states import JobState
+from himalia.units import GiB
 from himalia_jobs.engines.base import GPUUser
 from himalia_jobs.engines.fake import FakeMachine, Program
 from himalia_jobs.store import slots
 
-GiB = 1024**3
 SLOTS = tuple(Slot(uuid=f"GPU-{n}", index=n, model="H200", memory_bytes=141 * GiB) for n in range(2))
 LASTS = ("lasts",)
 PYTHON = GPUUser(pid=4242, command="python3 train.py", user="bob", memory_bytes=4 * GiB)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ..models import GPUsView, SlotView, WaiterView
 from ..moments import localised, stamp
-from ..units import format_duration, format_size
+from ..units import GiB, format_duration, format_size
 from .output import WIDE, printable, say, why
 
 ROWS_ABOVE = 4  #: the summary, the model, the names of the columns, and one that stays empty
@@ -20,7 +20,6 @@ GAP = 2
 GIVING_WAY = (("MODEL", 12), ("HELD BY", 12), ("MODEL", 4))  #: and how narrow they may become, one after the other
 JUSTIFY: dict[str, JustifyMethod] = {"MODEL": "left", "HELD BY": "left", "UNTIL AT MOST": "left"}
 STYLES = {"free": "green", "held": "", "kept": "red"}
-GiB = 1024**3
 
 
 def print_gpus(view: GPUsView) -> None:

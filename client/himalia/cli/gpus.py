@@ -77,13 +77,23 @@ def release(gpu: str, why: str, yes: bool) -> None:
 
 @gpus.command()
 @click.argument("gpu")
-@click.argument("mode", type=click.Choice([*map(str, GPUMode), FILE]))
+@click.argument("mode", type=click.Choice([*map(str, GPUMode), FILE]), required=False)
 @click.option("--seats", type=click.IntRange(1, 64), help="With shared and auto: how many may have a seat at once.")
-def mode(gpu: str, mode: str, seats: int | None) -> None:
-    """Give a GPU out whole, by seats, by its MIG devices or to nobody; `file`: as himalia.toml says. For administrators."""
+def mode(gpu: str, mode: str | None, seats: int | None) -> None:
+    """Give a GPU out whole, by seats, by its MIG devices or to nobody; `file`: as himalia.toml says. For administrators.
+
+    Without a mode it says how the GPU is given out.
+    """
+    if mode is None and seats is not None:
+        raise LocalError("Seats go with a mode: say shared or auto as well.")
     with session() as client:
-        slot = _find(client, gpu)
-        view = client.unset_gpu_mode(slot.gpu) if mode == FILE else client.set_gpu_mode(slot.gpu, GPUMode(mode), seats)
+        uuid = _find(client, gpu).gpu
+        if mode is None:
+            view = client.gpu_mode(uuid)
+        elif mode == FILE:
+            view = client.unset_gpu_mode(uuid)
+        else:
+            view = client.set_gpu_mode(uuid, GPUMode(mode), seats)
     say(view.sentence)
 
 

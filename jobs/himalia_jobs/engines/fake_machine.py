@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from himalia.gpus import Slot
+from himalia.units import GiB
 
 from .base import (
     LOCAL,
@@ -45,7 +46,6 @@ from .errors import (
 )
 from .fake_gpus import FakeGPUs
 
-GiB = 1024**3
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 TERM, KILL, SIGNALLED = 15, 9, 128
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from service_relay import ServiceRelay
 
-MB = 1024 * 1024
+from himalia.units import MiB
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def jobs_of(shell) -> set[str]:
 
 def test_a_file_that_is_written_all_the_time_is_named_and_nothing_is_submitted(shell, code):
     growing = code / "growing.log"
-    growing.write_bytes(bytes(64 * MB))
+    growing.write_bytes(bytes(64 * MiB))
     before = jobs_of(shell)
 
     with written_to(growing):
@@ -103,23 +103,23 @@ def test_a_file_that_changes_between_reading_and_sending_is_named_and_the_next_s
 
 
 def test_an_upload_whose_connection_is_cut_goes_on_by_itself(shell, code, relay):
-    data = os.urandom(8 * MB)
+    data = os.urandom(8 * MiB)
     for number in range(4):
-        (code / f"{number}.bin").write_bytes(data[number * 2 * MB :][: 2 * MB])
-    relay.cut_after = 5 * MB
+        (code / f"{number}.bin").write_bytes(data[number * 2 * MiB :][: 2 * MiB])
+    relay.cut_after = 5 * MiB
     sent: list[str] = []
     relay.before = sent.append
 
     done = shell("submit", "--profile", "tiny", "--", "sh", "-c", "cat *.bin | wc -c")
 
-    assert (done.returncode, done.stdout) == (0, f"{8 * MB}\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, f"{8 * MiB}\n"), done.stderr
     assert relay.cuts == 1
     assert len([line for line in sent if line.startswith("PUT ")]) == 2
     assert "Traceback" not in done.stderr
 
 
 def test_an_upload_that_never_gets_through_ends_in_a_sentence(shell, code, relay):
-    (code / "data.bin").write_bytes(os.urandom(MB))
+    (code / "data.bin").write_bytes(os.urandom(MiB))
     before = jobs_of(shell)
 
     def cut_every_one(line: str) -> None:

@@ -16,6 +16,7 @@ from nvml_hardware import nvml_library as nvml_library
 
 from himalia.container import Label
 from himalia.ids import new_id
+from himalia.units import GiB
 from himalia_gpus.supervisor import Sampler
 from himalia_jobs.bootclock import BootClock
 from himalia_jobs.engines.calls import DockerCalls
@@ -24,7 +25,6 @@ from himalia_jobs.engines.gpu_use import MachineGPUs
 pytestmark = pytest.mark.asyncio
 
 FIRST = "GPU-00000000-0000-0000-0000-000000000000"
-GiB = 1024**3
 
 
 @pytest.fixture

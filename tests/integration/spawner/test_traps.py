@@ -9,10 +9,10 @@ from live_platform import IMAGE
 from himalia.errors import HimaliaError
 from himalia.site import Profile
 from himalia.states import LeaseState
+from himalia.units import GiB
 from himalia_spawner.passwords import load_passwords
 
 LAB_TOKEN = "JUPYTERHUB_API_TOKEN"
-GiB = 1024**3
 POLLS = 5  #: between two signs of activity of somebody else
 
 

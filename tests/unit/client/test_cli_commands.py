@@ -16,7 +16,6 @@ from himalia.reasons import Sure
 from himalia.states import JobState
 
 ID = "abcdefghijkl"
-GiB = 2**30
 
 
 @pytest.fixture

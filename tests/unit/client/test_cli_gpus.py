@@ -11,8 +11,8 @@ from rich.console import Console
 from himalia.cli import watching
 from himalia.cli.gpu_table import screen_of, table_of
 from himalia.models import Event, EventKind, GPUProcessView, GPUsView, SlotView, WaiterView
+from himalia.units import GiB
 
-GiB = 1024**3
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
@@ -229,6 +229,17 @@ def test_a_gpu_gets_another_mode_and_the_files_again(service, himalia):
 
     assert (shared.err, file.err) == ("GPU 0 is shared, 3 seats.\n", "GPU 0 is exclusive.\n")
     assert himalia("gpus", "mode", "0", "striped").code == 125
+    assert service.count("PUT", ".*/mode") == 1
+
+
+def test_a_gpu_tells_its_mode_and_keeps_it(service, himalia):
+    service.slots = [gpu(0)]
+
+    told, half = himalia("gpus", "mode", "0"), himalia("gpus", "mode", "0", "--seats", "3")
+
+    assert told.err == "GPU 0 is exclusive.\n"
+    assert (half.code, "say shared or auto" in half.err) == (125, True)
+    assert service.count("PUT", ".*/mode") == service.count("DELETE", ".*/mode") == 0
 
 
 def seat(number: int, **changes: object) -> SlotView:

@@ -42,6 +42,14 @@ def test_the_example_of_the_first_page(service, code, tmp_path):
     assert wish.snapshot in service.committed
 
 
+def test_a_job_tells_what_it_used(service):
+    job = himalia.submit(None, project="work", command="true")
+
+    (sample,) = job.metrics()
+
+    assert (sample.cpu_percent, sample.memory_bytes) == (150.0, None)
+
+
 def test_importing_it_is_light():
     code = "import sys, himalia; assert not {'httpx', 'pydantic', 'rich', 'click', 'sqlalchemy', 'docker'} & set(sys.modules)"
 

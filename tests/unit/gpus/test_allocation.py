@@ -1,26 +1,22 @@
-"""Which slots a request gets."""
+"""Which slots fit a request, which are near to each other, and what is told where none ever fits."""
 
 from __future__ import annotations
 
-from random import Random
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from himalia.gpus import GPUMode, Slot, SlotHealth
-from himalia_gpus.allocation import choose, is_model, matching, nearest, why_never
+from himalia.units import MiB
+from himalia_gpus.allocation import is_model, nearest, why_never
 from himalia_gpus.modes import Wish, slots_in
 from himalia_gpus.readings import slice_of
 from himalia_gpus.request import parse_request
 
-MB = 2**20
-H100 = ("NVIDIA H100 80GB HBM3", 81559 * MB)
-H200 = ("NVIDIA H200", 143771 * MB)
-T4 = ("Tesla T4", 15360 * MB)
+H100 = ("NVIDIA H100 80GB HBM3", 81559 * MiB)
+H200 = ("NVIDIA H200", 143771 * MiB)
+T4 = ("Tesla T4", 15360 * MiB)
 FOUR = "This platform has 4 x Simulated (24 GB)."
-L4 = ("NVIDIA L4", 23034 * MB)
-SIMULATED = ("Simulated", 24 * 1024 * MB)
+L4 = ("NVIDIA L4", 23034 * MiB)
+SIMULATED = ("Simulated", 24 * 1024 * MiB)
 
 
 def slots(*kinds: tuple[str, int], node_id: str = "local", simulated: bool = False) -> list[Slot]:
@@ -36,12 +32,6 @@ def slots(*kinds: tuple[str, int], node_id: str = "local", simulated: bool = Fal
         )
         for index, (model, memory_bytes) in enumerate(kinds)
     ]
-
-
-def chosen(there: list[Slot], text: str) -> list[int] | None:
-    """Return the indices that a request gets."""
-    got = choose(there, parse_request(text))
-    return None if got is None else [slot.index for slot in got]
 
 
 @pytest.mark.parametrize(
@@ -66,51 +56,19 @@ def test_a_model_is_a_whole_token_of_the_name(name: str, model: str, answer: boo
     assert is_model(name, model) is answer
 
 
-@pytest.mark.parametrize(
-    ("text", "indices"),
-    [
-        ("0", []),
-        ("1", [2]),  # the smallest that fits
-        ("2", [0, 1]),  # alike, rather than the two smallest
-        ("3", [2, 3, 0]),  # no three are alike
-        ("6", None),
-        ("H100", [0]),
-        ("H100:2", [0, 1]),
-        ("H100:3", None),
-        ("H200,T4", [2]),
-        ("80GB..", [0]),
-        ("100GB..", [4]),
-        ("16GB", [2]),
-        ("20GB..24GB", [3]),
-        ("..24GB:2", [2, 3]),
-        ("shared", None),
-        ("mig-1g.18gb", None),
-    ],
-)
-def test_a_request_gets_the_smallest_that_fit(text: str, indices: list[int] | None) -> None:
-    assert chosen(slots(H100, H100, T4, L4, H200), text) == indices
-
-
-def test_several_gpus_are_of_one_node() -> None:
+def test_too_many_for_one_machine_is_told_as_that() -> None:
     there = slots(H100, H100, node_id="a") + slots(H100, H100, H100, node_id="b")
 
-    got = choose(there, parse_request("3"))
-
-    assert got is not None
-    assert {slot.node_id for slot in got} == {"b"}
-    assert choose(there, parse_request("4")) is None
+    assert why_never(there, parse_request("3")) is None
     assert why_never(there, parse_request("4")) == (
         "4 GPUs are asked for, and only 3 are on one machine. This platform has 5 x NVIDIA H100 80GB HBM3 (80 GB)."
     )
 
 
-def test_what_is_not_healthy_is_not_given_out_but_may_come_back() -> None:
+def test_what_is_not_healthy_may_come_back() -> None:
     good, bad = slots(H100, H100)
-    bad = bad.model_copy(update={"health": SlotHealth.QUARANTINED})
 
-    assert matching([good, bad], parse_request("1")) == [good]
-    assert choose([good, bad], parse_request("2")) is None
-    assert why_never([good, bad], parse_request("2")) is None
+    assert why_never([good, bad.model_copy(update={"health": SlotHealth.QUARANTINED})], parse_request("2")) is None
 
 
 @pytest.mark.parametrize(
@@ -176,29 +134,6 @@ def test_more_of_a_model_than_there_are_names_what_exists() -> None:
         "2 GPUs are asked for, and only 1 fits 'H200:2' here. "
         "This platform has 1 x Simulated (24 GB), 1 x NVIDIA H200 (140 GB, simulated)."
     )
-
-
-@given(
-    st.lists(st.sampled_from([H100, H200, T4, L4]), max_size=8),
-    st.sampled_from(["", "H100", "H200,T4", "16GB..", "20GB..100GB"]),
-    st.integers(1, 9),
-    st.randoms(),
-)
-def test_what_is_chosen_fits_is_enough_and_does_not_depend_on_the_order_given(
-    kinds: list[tuple[str, int]], what: str, count: int, random: Random
-) -> None:
-    request_ = parse_request(f"{what}:{count}" if what else str(count))
-    there = slots(*kinds)
-    shuffled = list(there)
-    random.shuffle(shuffled)
-
-    got = choose(there, request_)
-
-    assert got == choose(shuffled, request_)
-    assert (got is None) == (why_never(there, request_) is not None)
-    if got is not None:
-        assert len({slot.uuid for slot in got}) == count
-        assert all(slot in matching(there, request_) for slot in got)
 
 
 def linked(*groups: str, numa: str = "") -> list[Slot]:

@@ -13,7 +13,8 @@ from typing import Any
 import pynvml
 import pytest
 
-GB = 2**30
+from himalia.units import GiB
+
 FIRST, SECOND = (f"GPU-0000000{number}-0000-0000-0000-000000000000" for number in (0, 1))
 SLICE = {"uuid": "MIG-00000000-aaaa-bbbb-cccc-000000000000", "gi": 7, "ci": 0, "profile": "1g.18gb", "slices": 1}
 
@@ -41,7 +42,7 @@ def test_without_a_state_the_driver_is_not_loaded(nvml: Any) -> None:
 
 
 def test_readings_are_those_of_the_state(nvml: Any) -> None:
-    nvml.set(nvml.gpu(0, memory_used=5 * GB, util_gpu=37, temperature=61, power_mw=412_345), nvml.gpu(1))
+    nvml.set(nvml.gpu(0, memory_used=5 * GiB, util_gpu=37, temperature=61, power_mw=412_345), nvml.gpu(1))
 
     answer = nvml.run("""
         nvmlInit()
@@ -57,16 +58,16 @@ def test_readings_are_those_of_the_state(nvml: Any) -> None:
         nvmlShutdown()
     """)
 
-    half = GB // 2
+    half = GiB // 2
     assert answer == [
         "580.159.03",
         2,
         FIRST,
         "NVIDIA H200",
-        141 * GB,
-        5 * GB + half,
-        136 * GB - half,
-        5 * GB,
+        141 * GiB,
+        5 * GiB + half,
+        136 * GiB - half,
+        5 * GiB,
         half,
         37,
         61,
@@ -90,7 +91,7 @@ def test_a_value_that_is_missing_is_not_supported(nvml: Any) -> None:
 
 
 def test_processes_are_told_by_what_they_do(nvml: Any) -> None:
-    processes = [{"pid": pid, "used": pid * GB} for pid in range(1, 40)]
+    processes = [{"pid": pid, "used": pid * GiB} for pid in range(1, 40)]
     nvml.set(
         nvml.gpu(
             0,
@@ -124,8 +125,8 @@ def test_slices_are_devices_of_their_own(nvml: Any) -> None:
         nvml.gpu(
             0,
             mig_enabled=True,
-            mig_devices=[{**SLICE, "memory_total": 18 * GB}],
-            processes=[{"pid": 77, "used": GB, "gi": 7, "ci": 0}, {"pid": 78, "used": GB, "gi": 8, "ci": 0}],
+            mig_devices=[{**SLICE, "memory_total": 18 * GiB}],
+            processes=[{"pid": 77, "used": GiB, "gi": 7, "ci": 0}, {"pid": 78, "used": GiB, "gi": 8, "ci": 0}],
         ),
         nvml.gpu(1, mig_enabled=False),
     )
@@ -144,7 +145,7 @@ def test_slices_are_devices_of_their_own(nvml: Any) -> None:
         for ask in (lambda: nvmlDeviceGetUtilizationRates(gpu), lambda: nvmlDeviceGetMigDeviceHandleByIndex(gpu, 1)):
             try: ask()
             except NVMLError as error: answer.append(error.value)
-    """) == [1, 0, 7, SLICE["uuid"], "NVIDIA H200 MIG 1g.18gb", 7, 18 * 1024, 18 * GB, 0, [77], 3, 6]
+    """) == [1, 0, 7, SLICE["uuid"], "NVIDIA H200 MIG 1g.18gb", 7, 18 * 1024, 18 * GiB, 0, [77], 3, 6]
 
 
 LOOK = """
@@ -229,7 +230,7 @@ def test_whoever_holds_the_device_node_open_is_a_process_on_the_gpu(nvml: Any) -
         assert process.stdout is not None
         process.stdout.readline()
 
-        assert [process.pid, 2 * GB] in nvml.run(ask)
+        assert [process.pid, 2 * GiB] in nvml.run(ask)
         process.communicate("\n", timeout=30)
     assert process.pid not in [pid for pid, _ in nvml.run(ask)]
 

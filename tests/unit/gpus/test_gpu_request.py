@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from himalia.gpus import SlotKind
+from himalia.units import GiB
 from himalia_gpus.request import GPURequest, GPURequestError, parse_request
-
-GB = 2**30
 
 
 @pytest.mark.parametrize(
@@ -27,10 +26,10 @@ GB = 2**30
         ("2:H200", "H200:2", GPURequest(count=2, models=("H200",))),
         ("rtx 4090", "RTX-4090", GPURequest(count=1, models=("RTX-4090",))),
         ("H100, A100 :1", "A100,H100", GPURequest(count=1, models=("A100", "H100"))),
-        ("80GB..:1", "80GB..", GPURequest(count=1, memory_min_bytes=80 * GB)),
-        ("..24g", "..24GB", GPURequest(count=1, memory_max_bytes=24 * GB)),
-        ("40GB..80GiB", "40GB..80GB", GPURequest(count=1, memory_min_bytes=40 * GB, memory_max_bytes=80 * GB)),
-        ("80GB", "80GB", GPURequest(count=1, memory_min_bytes=80 * GB, memory_max_bytes=80 * GB)),
+        ("80GB..:1", "80GB..", GPURequest(count=1, memory_min_bytes=80 * GiB)),
+        ("..24g", "..24GB", GPURequest(count=1, memory_max_bytes=24 * GiB)),
+        ("40GB..80GiB", "40GB..80GB", GPURequest(count=1, memory_min_bytes=40 * GiB, memory_max_bytes=80 * GiB)),
+        ("80GB", "80GB", GPURequest(count=1, memory_min_bytes=80 * GiB, memory_max_bytes=80 * GiB)),
         ("1.5GB..", "1536MB..", GPURequest(count=1, memory_min_bytes=1536 * 2**20)),
         ("mig-1G.18GB", "mig-1g.18gb", GPURequest(count=1, kind=SlotKind.MIG, mig_profiles=("1g.18gb",))),
         ("mig-1c.2g.20gb:1", "mig-1c.2g.20gb", GPURequest(count=1, kind=SlotKind.MIG, mig_profiles=("1c.2g.20gb",))),
@@ -41,7 +40,7 @@ GB = 2**30
             GPURequest(count=1, kind=SlotKind.MIG, mig_profiles=("1g.18gb", "2g.35gb")),
         ),
         ("shared", "shared", GPURequest(count=1, kind=SlotKind.SEAT)),
-        ("16GB:shared", "shared:16GB", GPURequest(count=1, kind=SlotKind.SEAT, seat_memory_bytes=16 * GB)),
+        ("16GB:shared", "shared:16GB", GPURequest(count=1, kind=SlotKind.SEAT, seat_memory_bytes=16 * GiB)),
         (".50:T4", "T4:0.5", GPURequest(count=1, kind=SlotKind.SEAT, models=("T4",), seat_fraction=Decimal("0.5"))),
     ],
 )

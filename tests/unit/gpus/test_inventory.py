@@ -10,15 +10,15 @@ import pytest
 
 from himalia.gpus import SlotHealth
 from himalia.site import Gpus
+from himalia.units import GiB
 from himalia_gpus.inventory import SAMPLER, ProbedInventory, SimulatedInventory, inventory_for
 from himalia_gpus.readings import GPU, MIGDevice, Reading, slots_of
 
-GB = 2**30
 SECOND = "GPU-00000001-0000-0000-0000-000000000000"
 
 
 def simulated(installation: str = "abc", count: int = 4) -> Reading:
-    return SimulatedInventory(count=count, model="Simulated", memory_bytes=24 * GB, installation=installation).read()
+    return SimulatedInventory(count=count, model="Simulated", memory_bytes=24 * GiB, installation=installation).read()
 
 
 def test_simulated_gpus_are_the_same_after_every_start_and_others_elsewhere() -> None:
@@ -33,7 +33,7 @@ def test_simulated_gpus_are_marked_wherever_they_go() -> None:
     reading = simulated()
 
     assert [(slot.index, slot.model, slot.memory_bytes) for slot in slots_of(reading.gpus)] == [
-        (index, "Simulated", 24 * GB) for index in range(4)
+        (index, "Simulated", 24 * GiB) for index in range(4)
     ]
     assert all(gpu.simulated for gpu in reading.gpus)
     assert all(slot.simulated for slot in slots_of(reading.gpus))
@@ -47,21 +47,21 @@ def test_where_gpus_are_simulated_real_ones_are_not_looked_for() -> None:
 
 
 def test_a_gpu_that_is_cut_is_given_out_by_its_mig_devices() -> None:
-    whole = GPU(uuid="GPU-1", index=0, model="NVIDIA H200", memory_bytes=8 * GB)
-    device = MIGDevice(uuid="MIG-1", profile="1g.1gb", memory_bytes=GB)
+    whole = GPU(uuid="GPU-1", index=0, model="NVIDIA H200", memory_bytes=8 * GiB)
+    device = MIGDevice(uuid="MIG-1", profile="1g.1gb", memory_bytes=GiB)
     cut = whole.model_copy(update={"uuid": "GPU-2", "index": 1, "mig_enabled": True, "mig_devices": (device,)})
 
     slots = slots_of([whole, cut], node_id="n1")
 
     assert [(slot.uuid, slot.gpu, slot.memory_bytes) for slot in slots] == [
-        ("GPU-1", "GPU-1", 8 * GB),
-        ("MIG-1", "GPU-2", GB),
+        ("GPU-1", "GPU-1", 8 * GiB),
+        ("MIG-1", "GPU-2", GiB),
     ]
     assert {slot.node_id for slot in slots} == {"n1"}
 
 
 def test_after_a_silence_what_was_healthy_is_suspect() -> None:
-    gone = GPU(uuid="GPU-2", index=1, model="T4", memory_bytes=GB, health=SlotHealth.GONE, health_detail="Gone.")
+    gone = GPU(uuid="GPU-2", index=1, model="T4", memory_bytes=GiB, health=SlotHealth.GONE, health_detail="Gone.")
     reading = simulated(count=1)
     reading = reading.model_copy(
         update={

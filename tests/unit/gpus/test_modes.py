@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from himalia.gpumodes import GPUModeSetting
+from himalia.gpu_modes import GPUModeSetting
 from himalia.gpus import GPUMode, Slot, SlotHealth, SlotKind, overlap
+from himalia.units import GiB
 from himalia_gpus.modes import TURNED_OFF, UNCUT, Wish, arranged, slots_in, wish_of
 from himalia_gpus.readings import slice_of
 
-GB = 2**30
 SEATED = Wish(mode=GPUMode.SHARED, seats=3)
 
 
 def gpu(index: int = 0, **changes: object) -> Slot:
     """Return a whole GPU as a machine has it."""
-    base = {"uuid": f"GPU-{index}", "index": index, "model": "NVIDIA L4", "memory_bytes": 24 * GB}
+    base = {"uuid": f"GPU-{index}", "index": index, "model": "NVIDIA L4", "memory_bytes": 24 * GiB}
     return Slot.model_validate(base | changes)
 
 
@@ -41,8 +41,8 @@ def test_a_mode_makes_slots_of_a_gpu(wish: Wish, uuids: list[str]) -> None:
 def test_a_seat_is_named_and_counts_as_the_part_that_it_is() -> None:
     seat = slots_in(gpu(), SEATED)[1]
 
-    assert (seat.kind, seat.name, seat.part, seat.share_bytes) == (SlotKind.SEAT, "GPU 0 seat 2", 1 / 3, 8 * GB)
-    assert seat.model_copy(update={"budget_bytes": 12 * GB}).part == 0.5
+    assert (seat.kind, seat.name, seat.part, seat.share_bytes) == (SlotKind.SEAT, "GPU 0 seat 2", 1 / 3, 8 * GiB)
+    assert seat.model_copy(update={"budget_bytes": 12 * GiB}).part == 0.5
     assert gpu().part == 1.0
 
 
@@ -50,7 +50,7 @@ def test_a_seat_is_named_and_counts_as_the_part_that_it_is() -> None:
     ("profile", "part"), [("1g.18gb", 1 / 7), ("3g.71gb", 3 / 7), ("7g.141gb", 1), ("1c.3g.71gb", 1 / 7)]
 )
 def test_a_slice_counts_by_its_compute(profile: str, part: float) -> None:
-    assert slice_of(gpu(), "MIG-1", profile, GB).part == part
+    assert slice_of(gpu(), "MIG-1", profile, GiB).part == part
 
 
 def test_a_gpu_that_is_off_is_given_to_nobody_and_says_so() -> None:
@@ -73,7 +73,7 @@ def test_himalia_cuts_no_gpu_and_says_who_does() -> None:
 
 
 def test_what_the_driver_has_cut_is_given_out_by_slices_whatever_the_file_says() -> None:
-    cut = slice_of(gpu(), "MIG-1", "1g.18gb", 18 * GB)
+    cut = slice_of(gpu(), "MIG-1", "1g.18gb", 18 * GiB)
 
     assert slots_in(cut, SEATED) == (cut,)
     assert slots_in(cut, Wish(mode=GPUMode.OFF))[0].health is SlotHealth.OFF
@@ -82,7 +82,7 @@ def test_what_the_driver_has_cut_is_given_out_by_slices_whatever_the_file_says()
 def test_a_simulated_gpu_can_be_cut_too() -> None:
     slots = slots_in(gpu(simulated=True), Wish(mode=GPUMode.MIG, slices=("3g.12gb", "1g.6gb")))
 
-    assert [(slot.mig_profile, slot.memory_bytes) for slot in slots] == [("3g.12gb", 12 * GB), ("1g.6gb", 6 * GB)]
+    assert [(slot.mig_profile, slot.memory_bytes) for slot in slots] == [("3g.12gb", 12 * GiB), ("1g.6gb", 6 * GiB)]
     assert {slot.gpu for slot in slots} == {"GPU-0"}
     assert len(set(names(slots))) == 2
     assert len(slots_in(gpu(simulated=True), Wish(mode=GPUMode.MIG))) == 7
@@ -122,7 +122,7 @@ def test_holders_that_fit_the_new_mode_do_not_hold_it_up() -> None:
 
 
 def test_a_slice_that_somebody_cut_away_is_gone_and_holds_up_nobody() -> None:
-    old, new = (slice_of(gpu(), uuid, "1g.18gb", 18 * GB) for uuid in ("MIG-old", "MIG-new"))
+    old, new = (slice_of(gpu(), uuid, "1g.18gb", 18 * GiB) for uuid in ("MIG-old", "MIG-new"))
 
     there = arranged([new], {"GPU-0": Wish()}, [old, new], held=["MIG-old"])
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from himalia.gpus import SlotHealth, SlotKind
+from himalia.units import GiB
 from himalia_gpus import nvml as nvml_module
 from himalia_gpus.inventory import SAMPLER, ProbedInventory
 from himalia_gpus.readings import GPU, GPUProcess, Reading, Sample, slots_of
 from himalia_gpus.sampler import NEW_PROCESS
 
-GB = 2**30
 FIRST, SECOND, THIRD = (f"GPU-0000000{number}-0000-0000-0000-000000000000" for number in range(3))
 NOBODY = 2**22 + 100  #: more than any process id of Linux
 PROCESSES = "nvmlDeviceGetComputeRunningProcesses_v3"
@@ -26,23 +26,23 @@ def healths(reading: Reading) -> dict[str, SlotHealth]:
 
 def test_a_reading_tells_what_a_gpu_is_and_what_it_does(nvml: Any, start_sampler: Start) -> None:
     nvml.set(
-        nvml.gpu(0, memory_used=5 * GB, util_gpu=37, processes=[{"pid": NOBODY, "used": 3 * GB}, {"pid": NOBODY + 1}])
+        nvml.gpu(0, memory_used=5 * GiB, util_gpu=37, processes=[{"pid": NOBODY, "used": 3 * GiB}, {"pid": NOBODY + 1}])
     )
 
     reading = start_sampler().line()
 
     assert reading.gpus == (
-        GPU(uuid=FIRST, index=0, model="NVIDIA H200", memory_bytes=141 * GB, pci_bus_id="00000000:10:00.0", minor=0),
+        GPU(uuid=FIRST, index=0, model="NVIDIA H200", memory_bytes=141 * GiB, pci_bus_id="00000000:10:00.0", minor=0),
     )
     assert reading.samples == (
         Sample(
             uuid=FIRST,
             busy_percent=37,
-            memory_used_bytes=5 * GB,
+            memory_used_bytes=5 * GiB,
             power_watts=75.5,
             temperature_celsius=30,
             processes=(
-                GPUProcess(pid=NOBODY, memory_bytes=3 * GB, gone=True),
+                GPUProcess(pid=NOBODY, memory_bytes=3 * GiB, gone=True),
                 GPUProcess(pid=NOBODY + 1, memory_bytes=None, gone=True),
             ),
         ),
@@ -115,9 +115,9 @@ def test_a_gpu_in_mig_mode_without_devices_is_told_and_given_to_nobody(nvml: Any
 def test_each_mig_device_is_a_slot_with_memory_and_processes_of_its_own(nvml: Any, start_sampler: Start) -> None:
     devices = [
         {"uuid": f"MIG-{n:08x}-0000-0000-0000-000000000000", "profile": profile, "gi": n, "ci": 0, "memory_total": size}
-        for n, (profile, size) in enumerate([("3g.71gb", 71 * GB), ("1g.18gb", 18 * GB)])
+        for n, (profile, size) in enumerate([("3g.71gb", 71 * GiB), ("1g.18gb", 18 * GiB)])
     ]
-    busy = [{"pid": 77, "used": GB, "gi": 1, "ci": 0}]
+    busy = [{"pid": 77, "used": GiB, "gi": 1, "ci": 0}]
     nvml.set(nvml.gpu(0, mig_enabled=True, mig_devices=devices, processes=busy))
 
     reading = start_sampler().line()
@@ -125,8 +125,8 @@ def test_each_mig_device_is_a_slot_with_memory_and_processes_of_its_own(nvml: An
     assert [
         (slot.uuid, slot.kind, slot.mig_profile, slot.memory_bytes, slot.gpu) for slot in slots_of(reading.gpus)
     ] == [
-        (devices[0]["uuid"], SlotKind.MIG, "3g.71gb", 71 * GB, FIRST),
-        (devices[1]["uuid"], SlotKind.MIG, "1g.18gb", 18 * GB, FIRST),
+        (devices[0]["uuid"], SlotKind.MIG, "3g.71gb", 71 * GiB, FIRST),
+        (devices[1]["uuid"], SlotKind.MIG, "1g.18gb", 18 * GiB, FIRST),
     ]
     processes = {sample.uuid: [process.pid for process in sample.processes or ()] for sample in reading.samples}
     assert processes == {FIRST: [77], devices[0]["uuid"]: [], devices[1]["uuid"]: [77]}
@@ -211,7 +211,7 @@ def test_after_an_upgrade_of_the_driver_the_sampler_makes_room_for_a_new_one(nvm
 
 
 def test_processes_are_looked_at_less_often_and_whenever_somebody_asks(nvml: Any, start_sampler: Start) -> None:
-    nvml.set(nvml.gpu(0, processes=[{"pid": 100, "used": GB}]))
+    nvml.set(nvml.gpu(0, processes=[{"pid": 100, "used": GiB}]))
     sampler = start_sampler(period_seconds=0.01)
     first, *others = [sampler.line() for _ in range(3)]
     assert nvml.calls().count(PROCESSES) == 2  # pynvml asks how many there are, then for them

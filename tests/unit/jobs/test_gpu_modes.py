@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, text
 from himalia.gpus import GPUMode, SlotHealth, SlotHold
 from himalia.models import GPUModeRequest
 from himalia.states import JobState
+from himalia.units import GiB
 from himalia_jobs.engines.base import GPUUser
 from himalia_jobs.store import Database, leases, modes, slots
 from himalia_jobs.store.schema import open_database
@@ -22,7 +23,6 @@ from himalia_jobs.store.schema import open_database
 pytestmark = pytest.mark.asyncio
 
 WISH = {"user": "ada", "spawn_id": "one", "profile": "gpu", "teams": ["nlp"]}
-GiB = 2**30
 
 
 @pytest_asyncio.fixture

@@ -17,6 +17,7 @@ import pytest
 
 from himalia.container import Label
 from himalia.gpus import SlotHealth
+from himalia.units import GiB
 from himalia_gpus.supervisor import Sampler
 from himalia_jobs.bootclock import BootClock
 from himalia_jobs.engines.base import GPUHolder, Node, Usage
@@ -27,7 +28,6 @@ pytestmark = pytest.mark.asyncio
 
 FIRST, SECOND = (f"GPU-0000000{number}-0000-0000-0000-000000000000" for number in range(2))
 OURS, THEIRS = "a" * 64, "b" * 64
-GiB = 1024**3
 
 
 class EngineOfTests:

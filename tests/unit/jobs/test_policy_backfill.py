@@ -7,9 +7,10 @@ from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
-from queue_world import GB, NOW, hold, names, room, situation, slots, waiter
+from queue_world import NOW, hold, names, room, situation, slots, waiter
 
 from himalia.queueing import Queue
+from himalia.units import GiB
 from himalia_jobs.policy import Hold, Room, Rules, decide
 from himalia_jobs.policy.line import in_line
 
@@ -44,7 +45,7 @@ def test_what_the_first_leaves_over_when_it_starts_is_for_others_however_long():
     eight = slots(8)
     world = situation(
         [waiter("j01", gpus="4"), *(waiter(f"k{n:02}", user=f"u{n}", gpus="1", limit_seconds=1e6) for n in (2, 3, 4))],
-        [Room(node_id="local", cpus=8, memory_bytes=64 * GB, slots=eight[:3])],
+        [Room(node_id="local", cpus=8, memory_bytes=64 * GiB, slots=eight[:3])],
         [hold(held=eight[3:6], ends_in=600)],
     )
 

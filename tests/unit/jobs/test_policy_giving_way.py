@@ -7,8 +7,9 @@ from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
-from queue_world import GB, NOW, hold, names, room, situation, slots, waiter
+from queue_world import NOW, hold, names, room, situation, slots, waiter
 
+from himalia.units import GiB
 from himalia_jobs.policy import Room, decide
 
 
@@ -71,7 +72,7 @@ def test_what_is_set_aside_is_used_meanwhile_by_those_who_give_way():
 def test_what_becomes_free_for_another_is_not_taken_by_the_next_preemptible_job():
     stopping = [replace(one, stopping=True) for one in full(2, "p", "q")]
     asked = [waiter("j01", gpus="2"), waiter("p02", user="pia", gpus="1", preemptible=True)]
-    one_is_gone = situation(asked, [Room(node_id="local", cpus=8, memory_bytes=64 * GB, slots=slots(1))], stopping[1:])
+    one_is_gone = situation(asked, [Room(node_id="local", cpus=8, memory_bytes=64 * GiB, slots=slots(1))], stopping[1:])
 
     assert decide(one_is_gone).starts == ()
 

@@ -7,11 +7,12 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from queue_world import GB, NOW, hold, names, reasons, room, situation, slots, waiter
+from queue_world import NOW, hold, names, reasons, room, situation, slots, waiter
 
 from himalia.gpus import SlotHealth
 from himalia.queueing import Queue
 from himalia.reasons import Reason
+from himalia.units import GiB
 from himalia_jobs.policy import Room, Rules, decide
 from himalia_jobs.policy.line import in_line, ordinal
 
@@ -78,7 +79,7 @@ def test_nothing_starts_while_the_engine_does_not_answer():
 
 
 def test_a_closed_node_starts_nothing_and_says_so():
-    closed = Room(node_id="local", cpus=8, memory_bytes=64 * GB, slots=(), open=False)
+    closed = Room(node_id="local", cpus=8, memory_bytes=64 * GiB, slots=(), open=False)
 
     decision = decide(situation([waiter("j01")], [closed]))
 
@@ -96,9 +97,9 @@ def test_several_gpus_are_of_one_node():
 
 
 def test_the_smallest_gpu_that_fits_is_given_first_and_an_ill_one_never():
-    small, large = slots(1, model="T4", memory_bytes=15 * GB), slots(3)[1:]
-    ill = (slots(4)[3].model_copy(update={"health": SlotHealth.QUARANTINED, "memory_bytes": GB}),)
-    all_three = Room(node_id="local", cpus=8, memory_bytes=64 * GB, slots=(*large, *ill, *small))
+    small, large = slots(1, model="T4", memory_bytes=15 * GiB), slots(3)[1:]
+    ill = (slots(4)[3].model_copy(update={"health": SlotHealth.QUARANTINED, "memory_bytes": GiB}),)
+    all_three = Room(node_id="local", cpus=8, memory_bytes=64 * GiB, slots=(*large, *ill, *small))
 
     decision = decide(situation([waiter(f"j{n:02}", gpus="1") for n in range(4)], [all_three]))
 

@@ -7,10 +7,11 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from queue_world import GB, NOW, hold, names, reasons, situation, waiter
+from queue_world import NOW, hold, names, reasons, situation, waiter
 
 from himalia.gpus import GPUMode, Slot, SlotKind
 from himalia.queueing import Queue, Quota, Reservation
+from himalia.units import GiB
 from himalia_gpus.modes import Wish, slots_in
 from himalia_gpus.readings import slice_of
 from himalia_jobs.policy import Hold, Reader, Room, Rules, decide, excluded, sentence, sitting_of
@@ -18,7 +19,7 @@ from himalia_jobs.policy import Hold, Reader, Room, Rules, decide, excluded, sen
 ALL = Reader(sees_all=True)
 
 
-def gpu(index: int, memory: int = 80 * GB, model: str = "A100") -> Slot:
+def gpu(index: int, memory: int = 80 * GiB, model: str = "A100") -> Slot:
     return Slot(uuid=f"GPU-{index}", index=index, model=model, memory_bytes=memory)
 
 
@@ -35,7 +36,7 @@ def room(*slots: tuple[Slot, ...], holds: tuple[Hold, ...] = ()) -> Room:
     held = [slot for one in holds for slot in one.slots]
     free = excluded([slot for group in slots for slot in group], held)
     sitting = sitting_of((one.user_id, slot) for one in holds for slot in one.slots)
-    return Room(node_id="local", cpus=64, memory_bytes=256 * GB, slots=tuple(free), sitting=sitting)
+    return Room(node_id="local", cpus=64, memory_bytes=256 * GiB, slots=tuple(free), sitting=sitting)
 
 
 def seat_of(slot: Slot, share: int = 0) -> Slot:
@@ -67,7 +68,7 @@ def test_the_memory_that_seats_ask_for_together_is_bounded() -> None:
 
 
 def test_halves_are_of_the_memory_there_is() -> None:
-    assert placed("0.5", "0.5", "0.5", slots=(shared(0), shared(1, memory=24 * GB))) == [
+    assert placed("0.5", "0.5", "0.5", slots=(shared(0), shared(1, memory=24 * GiB))) == [
         "GPU-1#1",
         "GPU-1#2",
         "GPU-0#1",
@@ -122,7 +123,7 @@ def test_who_waits_for_a_seat_reads_who_has_them() -> None:
 
 def test_a_slice_is_given_by_its_profile_the_smallest_first() -> None:
     cut = tuple(
-        slice_of(gpu(0), f"MIG-{n}", profile, size * GB)
+        slice_of(gpu(0), f"MIG-{n}", profile, size * GiB)
         for n, (profile, size) in enumerate([("3g.40gb", 40), ("1g.10gb", 10), ("1g.10gb", 10)])
     )
 
@@ -199,5 +200,5 @@ def test_whatever_is_asked_no_slot_is_double_and_memory_is_promised_once(
         seats = [slot for slot in here if slot.kind is SlotKind.SEAT]
         assert not seats or len(seats) == len(here), "whole and shared at once"
         assert len(seats) <= wish.seats
-        assert sum(slot.share_bytes for slot in seats) <= 80 * GB
+        assert sum(slot.share_bytes for slot in seats) <= 80 * GiB
     assert len(decision.starts) + len(decision.waits) == len(waiters)

@@ -9,10 +9,11 @@ import os
 import random
 
 import pytest
-from mortal_service import GiB, Killed, MortalService, simulated
+from mortal_service import Killed, MortalService, simulated
 from rows import server_lease
 
 from himalia.states import FINAL_STATES, LIVE_STATES, STARTED_STATES, JobState, LeaseState
+from himalia.units import GiB
 from himalia_jobs.engines.base import Phase
 from himalia_jobs.engines.fake import FakeMachine, Faults, Program
 from himalia_jobs.runner import request_cancel

@@ -28,7 +28,6 @@ from himalia_jobs.store import Database, jobs, leases, slots
 
 pytestmark = pytest.mark.asyncio
 
-GiB = 1024**3
 LASTS = ("lasts",)
 DEADLINE_SECONDS = 30
 

@@ -10,19 +10,19 @@ import pytest_asyncio
 from mortal_service import MortalService
 from slots_at_work import LASTS, machine_with_gpus
 
-from himalia.gpumodes import GPUModeSetting
+from himalia.gpu_modes import GPUModeSetting
 from himalia.gpus import GPUMode
 from himalia.models import EventKind
 from himalia.reasons import Reason
 from himalia.site import Gpus
 from himalia.states import JobState
+from himalia.units import GiB
 from himalia_jobs.engines.base import GPUUser
 from himalia_jobs.shares import Shares
 from himalia_jobs.store import Database, events, jobs, notices
 
 pytestmark = pytest.mark.asyncio
 
-GiB = 2**30
 SEATS = (GPUModeSetting(gpu="0", mode=GPUMode.SHARED, seats=2),)
 
 

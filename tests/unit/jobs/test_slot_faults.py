@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 from mortal_service import MortalService
-from slots_at_work import LASTS, PYTHON, SLOTS, GiB, changed, gpu, hold, holder, machine_with_gpus, noticed
+from slots_at_work import LASTS, PYTHON, SLOTS, changed, gpu, hold, holder, machine_with_gpus, noticed
 
 from himalia.errors import Forbidden, NotFound
 from himalia.gpus import Slot, SlotHealth, SlotHold
 from himalia.states import JobState
+from himalia.units import GiB
 from himalia_jobs.engines.fake import FakeMachine
 from himalia_jobs.store import leases, slots
 from himalia_jobs.verdicts import SETTLE_SECONDS

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 from mortal_service import MortalService
-from slots_at_work import LASTS, PYTHON, SLOTS, GiB, gpu, hold, holder, machine_with_gpus
+from slots_at_work import LASTS, PYTHON, SLOTS, gpu, hold, holder, machine_with_gpus
 
 from himalia.gpus import SlotHealth, SlotHold
 from himalia.ids import new_id
 from himalia.states import JobState
+from himalia.units import GiB
 from himalia_jobs.engines.base import Exit, GPUUser
 from himalia_jobs.engines.fake import FakeMachine, Fault, Program
 from himalia_jobs.store import leases

@@ -12,20 +12,20 @@ from himalia.gpus import Slot, SlotHealth
 from himalia.reasons import Reason
 from himalia.site import Limits
 from himalia.states import JobState, LeaseState
+from himalia.units import GiB
 from himalia_jobs.engines.base import Node
 from himalia_jobs.store import jobs, leases
 from himalia_jobs.turn import take_turn
 
-GB = 2**30
-LIMITS = Limits(cpus=4, memory=8 * GB)
+LIMITS = Limits(cpus=4, memory=8 * GiB)
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def node(gpus: int = 2) -> Node:
     found = tuple(
-        Slot(uuid=f"GPU-{n}", index=n, model="Simulated", memory_bytes=24 * GB, simulated=True) for n in range(gpus)
+        Slot(uuid=f"GPU-{n}", index=n, model="Simulated", memory_bytes=24 * GiB, simulated=True) for n in range(gpus)
     )
-    return Node(node_id="local", name="here", boot_id="b", cpus=4, memory_bytes=16 * GB, slots=found)
+    return Node(node_id="local", name="here", boot_id="b", cpus=4, memory_bytes=16 * GiB, slots=found)
 
 
 def turn(db, machine, closed=None, limits=LIMITS):
@@ -61,7 +61,7 @@ def test_a_second_job_waits_with_its_reason_until_the_first_gives_back(db, add_j
 
 def test_cpus_and_memory_are_never_given_out_twice(db, add_job):
     for _ in range(10):
-        add_job(cpus=1.5, memory_bytes=2 * GB)
+        add_job(cpus=1.5, memory_bytes=2 * GiB)
 
     decided = turn(db, node())
 
@@ -112,7 +112,7 @@ def test_a_server_in_line_is_reserved_like_a_job(db, add_job):
     ("asked", "said"),
     [
         ({"cpus": 3.0}, "3 CPUs are more than this platform has: 2."),
-        ({"memory_bytes": 6 * GB}, "6.0 GB of memory is more than this platform gives out: 4.0 GB."),
+        ({"memory_bytes": 6 * GiB}, "6.0 GB of memory is more than this platform gives out: 4.0 GB."),
         ({"gpus": "3"}, "3 GPUs are asked for, and only 2 are here."),
         ({"gpus": "H200:1"}, "No GPU here is an H200."),
     ],
@@ -121,7 +121,7 @@ def test_a_job_that_can_never_run_any_more_ends_with_the_sentence(db, add_job, a
     job = add_job(**asked)
     other = add_job(user="bob")
 
-    decided = turn(db, node(), limits=Limits(cpus=2, memory=4 * GB))
+    decided = turn(db, node(), limits=Limits(cpus=2, memory=4 * GiB))
 
     ended = db.read_now(lambda c: jobs.get(c, job.id))
     assert (ended.state, ended.reason) == (JobState.FAILED, Reason.CANNOT_RUN)
@@ -154,7 +154,7 @@ def test_a_job_waits_while_nothing_is_known_of_any_machine(db, add_job):
 def test_a_job_waits_for_real_gpus_that_are_ill_or_not_seen(db, add_job, count):
     job = add_job(gpus="H200:2")
     real = tuple(
-        Slot(uuid=f"GPU-{n}", index=n, model="NVIDIA H200", memory_bytes=141 * GB, health=SlotHealth.SUSPECT)
+        Slot(uuid=f"GPU-{n}", index=n, model="NVIDIA H200", memory_bytes=141 * GiB, health=SlotHealth.SUSPECT)
         for n in range(count)
     )
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 
-class Notices:
+class Progress:
     """The last thing that was said, for any number of listeners."""
 
     def __init__(self) -> None:
@@ -17,9 +17,9 @@ class Notices:
 
     def say(self, message: str, progress: int) -> None:
         """Tell something; the same thing again is not told twice."""
-        notice = {"progress": progress, "message": message}
-        if notice != self._last:
-            self._last = notice
+        step = {"progress": progress, "message": message}
+        if step != self._last:
+            self._last = step
             self._wake()
 
     def begin(self) -> None:

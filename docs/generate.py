@@ -226,14 +226,13 @@ def api_page() -> str:
 def container_page() -> str:
     """Describe what every container gets."""
     host = container.host_config(cpus=EXAMPLE_CPUS, memory_bytes=EXAMPLE_MEMORY)
-    places = [line for line in lines_of(container) if line.name in PLACES]
     refused = ", ".join(f"`{prefix}*`" for prefix in container.REFUSED_ENV_PREFIXES)
     names = ", ".join(f"`{name}`" for name in sorted(container.REFUSED_ENV))
     labels = [(f"`{value}`", comment) for value, comment in values(container.Label)]
     parts = [
         "Servers and jobs alike, with a GPU or without. Spawner and engine build their containers from the same values.\n",
         "## Paths\n",
-        table(("path", "what it is"), [(f"`{getattr(container, line.name)}`", PLACES[line.name]) for line in places]),
+        table(("path", "what it is"), [(f"`{getattr(container, name)}`", words) for name, words in PLACES.items()]),
         "## Limits and rights\n",
         f"As the Docker API names them, for {EXAMPLE_CPUS:g} CPUs and {EXAMPLE_MEMORY // 1024**3} GB:\n",
         table(

@@ -12,6 +12,7 @@ from typing import Any
 HOME = "/home/jovyan"  #: of a server
 STORAGE = "/storage"
 TEAM = "/team"
+WORKSPACE = "/workspace"  #: of a job, unless the operator sets another path
 ARTIFACTS = "/artifacts"
 HIMALIA = "/himalia"
 LAUNCHER = f"{HIMALIA}/launcher"  #: read-only

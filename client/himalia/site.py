@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from .container import WORKSPACE
 from .errors import LocalError
 from .gpu_modes import GPUModeSetting
 from .idling import Idle, Then
@@ -187,7 +188,7 @@ class Jobs(Section):
         True,
         description="Whether jobs reach the internet. They never reach each other, the host or the link-local metadata address.",
     )
-    workspace_path: str = Field("/workspace", description="Where a job finds its workspace.")
+    workspace_path: str = Field(WORKSPACE, description="Where a job finds its workspace.")
 
 
 class Site(Section):

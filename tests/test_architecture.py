@@ -35,6 +35,16 @@ MOST_LINES = 400
 ACCOUNTS = ("jovyan", "paperspace", "you", "alice", "ada")
 OWN_MACHINE = re.compile(rf"(?<![\w.}}/-])(?:/home/(?!(?:{'|'.join(ACCOUNTS)})\b)|/Users/)[A-Za-z][\w.-]*/")
 
+ROOMS = {
+    "client": "client/himalia",
+    "gpus": "gpus/himalia_gpus",
+    "jobs": "jobs/himalia_jobs",
+    "spawner": "spawner/himalia_spawner",
+    "server_extension": "server_extension/himalia_server_extension",
+    "labextension": "labextension/src",
+}
+NOT_IN_TABLES = {"__init__.py", "__pycache__/"}
+
 MODULES = [(name, file) for part in PARTS for name, file in modules_of(part).items()]
 
 
@@ -105,6 +115,15 @@ def test_every_module_opens_with_a_sentence():
     assert [name for name, file in MODULES if file.read_text().strip() and not docstring(file)] == []
 
 
+@pytest.mark.parametrize(("room", "folder"), ROOMS.items())
+def test_a_rooms_table_names_each_of_its_modules_and_nothing_else(room, folder):
+    named = in_table((ROOT / room / "README.md").read_text())
+    there = {f"{entry.name}/" if entry.is_dir() else entry.name for entry in (ROOT / folder).iterdir()}
+
+    assert {name for name in named if not (ROOT / room / name).exists()} - there == set()
+    assert {name for name in there if name.endswith(("/", ".py", ".ts"))} - NOT_IN_TABLES - named == set()
+
+
 def test_no_module_is_called_for_everything_and_nothing():
     assert [name for name, _ in MODULES if name.rpartition(".")[2] in {"utils", "helpers", "common", "misc"}] == []
 
@@ -141,6 +160,12 @@ def reads_environment(file: Path) -> bool:
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute)
     )
+
+
+def in_table(page: str) -> set[str]:
+    """Return the files and folders that the first column of a page's tables names."""
+    cells = [line.split("|")[1] for line in page.splitlines() if line.startswith("|")]
+    return {name for cell in cells for name in re.findall(r"`([\w.]+(?:\.py|\.ts|/))`", cell)}
 
 
 def undocumented(node: ast.Module | ast.ClassDef) -> Iterator[str]:

@@ -49,6 +49,7 @@ EXTRAS = {
         "pytest-asyncio",
         "pytest-jupyter[server]",
         "pytest-timeout",
+        "pytest-xdist",
         "ruff",
         "setuptools>=80",
         "wheel",

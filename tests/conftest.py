@@ -76,6 +76,13 @@ teams = ["nlp"]
 """
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where two processes share the tests, let a module stay in one, and all that use the one platform stay together."""
+    for item in items:
+        platform = "whole_run" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("platform" if platform else item.location[0]))
+
+
 @pytest.fixture(scope="session")
 def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePlatform]:
     """The platform of the whole run, for `live`."""
@@ -94,6 +101,7 @@ def live(whole_run: LivePlatform) -> Iterator[LivePlatform]:
     """A real platform that runs."""
     yield whole_run
     whole_run.stop_servers()
+    whole_run.see_that_all_is_given_back()
 
 
 @pytest.fixture(autouse=True)

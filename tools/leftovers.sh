@@ -23,7 +23,7 @@ remove() {
 }
 in_use() {
   grep -lsz "bin/himalia-service" "${PROC:-/proc}"/[0-9]*/cmdline | while read -r found; do
-    tr '\0' '\n' <"${found%cmdline}environ" | sed -n 's/^HIMALIA_DATA=//p' | grep -v /pytest-of-
+    { tr '\0' '\n' <"${found%cmdline}environ"; } 2>/dev/null | sed -n 's/^HIMALIA_DATA=//p' | grep -v /pytest-of-
   done | while read -r data; do cat "$data/secrets/installation"; done
 }
 

@@ -1,5 +1,6 @@
 """Fixtures for tests in a real browser.
 
+`network`     the network that the browser is in: 127.0.0.1 with the platform's port alone
 `ada`         somebody whose server runs and who has the example in their home
 `open_lab`    logs somebody in with a browser that nobody has used before, and opens a Lab with the sidebar in front
 `submit`      submits a command from the sidebar and gives the job's id; `sent` does so for any way to press
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from quiet_network import QuietNetwork
 
 if TYPE_CHECKING:
     from live_platform import LivePlatform
@@ -46,11 +48,21 @@ OpenLab = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def network(live: LivePlatform) -> Iterator[QuietNetwork]:
+    """The network that the module's browser sees: the platform's port, and what a test adds."""
+    quiet = QuietNetwork()
+    quiet.reach(live.place.site.platform.port)
+    yield quiet
+    quiet.end()
+
+
+@pytest.fixture(scope="module")
+def browser(network: QuietNetwork, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """One Chromium for the module: while Playwright is open, no asyncio test can run in this thread."""
     expect.set_options(timeout=EXPECT_SECONDS * 1000)
+    program = network.program(CHROMIUM, tmp_path_factory.mktemp("chromium") / "chromium")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        chromium = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
         yield chromium
         chromium.close()
 
@@ -89,8 +101,7 @@ def open_page(browser: Browser, complaints: list[str]) -> Iterator[Callable[[], 
     contexts = []
 
     def note(message: ConsoleMessage) -> None:
-        # The machine gets a network interface with each container; Chromium then asks once more by itself.
-        if message.type == "error" and "ERR_NETWORK_CHANGED" not in message.text:
+        if message.type == "error":
             complaints.append(f"{message.text} ({message.location.get('url', '')})")
 
     def make() -> Page:

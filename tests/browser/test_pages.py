@@ -12,6 +12,7 @@ import pytest
 from faint import TOO_FAINT
 from live_platform import eventually, run
 from playwright.sync_api import Page, Response, expect
+from quiet_network import QuietNetwork
 
 if TYPE_CHECKING:
     from live_platform import LivePlatform
@@ -25,7 +26,7 @@ fetch("{url}", {{method: "POST", mode: "no-cors", credentials: "include", body: 
 
 
 @pytest.fixture
-def evil_site() -> Iterator[Callable[[str], str]]:
+def evil_site(network: QuietNetwork) -> Iterator[Callable[[str], str]]:
     """Serves a page at an origin of its own, on this machine: for browsers the same *site* as the platform."""
     served = {"page": b""}
 
@@ -43,6 +44,7 @@ def evil_site() -> Iterator[Callable[[str], str]]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Evil)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
+    network.reach(server.server_port)
 
     def serve(page: str) -> str:
         served["page"] = page.encode()

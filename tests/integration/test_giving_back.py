@@ -74,9 +74,10 @@ def test_who_waits_asks_the_holder_agrees_and_the_waiting_job_gets_the_gpu(live,
     assert [one.sentence.split(" gives ")[0] for one in asker.notices()] == ["Its holder"]
     (server,) = eventually(lambda: [one for one in holder.servers() if one.gpus == 0])
     assert server.profile == "cpu"
-    ended = eventually(lambda: [one for one in holder.notices() if one.kind == "ended"])
-    assert "was restarted without a GPU" in ended[0].sentence
-    assert "you gave its GPU back, which eve had asked for" in ended[0].sentence
+    agreed = "was restarted without a GPU"
+    (ended,) = eventually(lambda: [one for one in holder.notices() if one.kind == "ended" and agreed in one.sentence])
+    assert "you gave its GPU back, which eve had asked for" in ended.sentence
+    eventually(lambda: bob.get("user/bob/api/status").status_code == 200)
 
 
 def test_the_hub_runs_the_culler(live):

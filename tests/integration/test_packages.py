@@ -38,16 +38,19 @@ def write_wheel(folder: Path, word: str) -> Path:
 @pytest.fixture
 def notebook(live, tmp_path):
     """Gives a person's notebook server, with a directory `work` that holds a wheel, and starts it anew as asked."""
+    people = {}
 
     def start(name, *, clean=False):
-        person = live.person(name)
+        person = people[name] = live.person(name)
         person.stop_server()
         options = {"profile": "cpu", "clean": clean}
         person.post(f"hub/api/users/{name}/server", {"user_options": options}).raise_for_status()
         eventually(lambda: person.get(f"user/{name}/api/status").status_code == 200)
         return person
 
-    return start
+    yield start
+    for person in people.values():
+        person.stop_server()
 
 
 @pytest.fixture

@@ -6,11 +6,13 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import docker
 import httpx
@@ -168,11 +170,38 @@ class LivePlatform:
         eventually(lambda: not self._live_jobs())
 
     def stop_servers(self) -> None:
-        """Stop everybody's server."""
-        owners = {found.attrs["Labels"].get("himalia.owner") for found in self.containers("server")}
+        """Take everybody out of the line, and stop everybody's servers."""
+        self._leave_the_line()
+        for user in self.hub("GET", "users").json():
+            for name in user["servers"]:
+                self._stop_server(user["name"], name)
+
+    def see_that_all_is_given_back(self) -> None:
+        """Fail when something waits or is held for good, though no job and no server is left."""
+        with suppress(AssertionError):
+            eventually(lambda: not self.held())
+        assert not self.held(), f"something is never given back: {self.held()}"
+
+    def hub(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Ask the hub's API as an administrator."""
+        headers = {"Authorization": f"token {self._root}"}
+        return httpx.request(method, f"{self.url}/hub/api/{path}", headers=headers, timeout=60, **options)
+
+    def held(self) -> list[tuple[str, ...]]:
+        """Return (kind, user, holder, state) of all that waits for or holds a share of the machine."""
+        query = "SELECT kind, user, holder, state FROM leases WHERE state != 'released'"
+        with closing(sqlite3.connect(f"file:{self.place.site.data}/himalia.sqlite?mode=ro", uri=True)) as db:
+            return db.execute(query).fetchall()
+
+    def _leave_the_line(self) -> None:
         for person in self._people.values():
-            if f"user:{person.name}" in owners:
-                person.stop_server()
+            for wait in self.ask("GET", "waiting", person.token).json()["waiting"]:
+                self.ask("DELETE", f"waiting/{wait['id']}", person.token)
+
+    def _stop_server(self, user: str, name: str) -> None:
+        """Stop a server, also one that is being started or stopped."""
+        address = f"users/{quote(user)}/servers/{quote(name)}" if name else f"users/{quote(user)}/server"
+        eventually(lambda: self.hub("DELETE", address).status_code in (204, 404))
 
     @property
     def _root(self) -> str:

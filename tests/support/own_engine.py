@@ -23,11 +23,11 @@ from pathlib import Path
 import docker
 from docker_relay import Relay
 from live_platform import eventually
+from quiet_network import enter_network
 
 ROOT = Path(__file__).parents[2]
 ENGINES = ROOT / "build" / "engines"
 PLACE = Path("/var/lib")  #: a disk, not an overlay: the Engine's images are overlays themselves
-CLONE_NEWNET = 0x40000000
 #: Hides what the real machine has under /run.
 PREPARE = "mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/lock && ip link set lo up"
 #: The first process of the machine: nobody else reaps what is left behind, and an Engine takes a dead containerd for a living one.
@@ -70,9 +70,7 @@ class OwnEngine:
 
     def enter_network(self) -> None:
         """Take the thread that calls this to the machine's network, for good."""
-        with open(f"/proc/{self.pid}/ns/net") as network:
-            if ctypes.CDLL(None, use_errno=True).setns(network.fileno(), CLONE_NEWNET):
-                raise OSError(ctypes.get_errno(), "the thread cannot enter the machine's network")
+        enter_network(self.pid)
 
     @property
     def client(self) -> docker.APIClient:

@@ -9,7 +9,6 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -34,8 +33,6 @@ from .base import (
     EngineEvent,
     EngineEventKind,
     EngineHealth,
-    Exit,
-    ExitReason,
     GPUUse,
     Image,
     LaunchSpec,
@@ -50,25 +47,25 @@ from .base import (
 from .bridges import Bridges
 from .calls import DockerCalls, is_missing, said
 from .doors import Doors
+from .ends import Ends
 from .errors import (
     EngineError,
     ImageMissing,
     NetworkMissing,
     NodeDraining,
     NodeUnknown,
-    Refused,
     StartFailed,
 )
 from .events import EventStream
 from .gpu_use import MachineGPUs
 from .hostile import entry_of, first_entries, open_regular
-from .journal import Entry, Journal, must_be_new_or_same, must_be_unfinished
+from .journal import Journal, must_be_new_or_same, must_be_unfinished
 from .launcher_file import install_launcher
 from .limits import ulimits
 from .making import Maker
 from .packages import Packages
 from .runfiles import read_log, seal
-from .seen import exit_of, observed_of_row
+from .seen import observed_of_row
 from .usage import Meter
 from .workspace import Trees, overlay_works, remove_directories, remove_everything
 
@@ -109,6 +106,7 @@ class LocalEngine:
         self._gpus = MachineGPUs(self.docker, installation, watch, self._clock, site.gpus.monitors)
         self._epoch = 0
         self._maker = Maker(self.docker, installation, layout, trees, self._in_thread)
+        self._ends = Ends(self._maker, self._journal, layout, self._clock.boot_id, self._in_thread)
         self._packages = Packages(self.docker, installation, layout, self._in_thread)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._node: tuple[float, Node] | None = None
@@ -188,24 +186,24 @@ class LocalEngine:
             entry = await self._in_thread(self._journal.find, spec.attempt)
             observed = await self._maker.observe(spec.attempt)
             if entry is not None and entry.stop_why is not None and observed.phase in NOT_STARTED:
-                await self._tombstone(spec.attempt)  # a stop that was cut short
+                await self._ends.stopped(spec.attempt)  # a stop that was cut short
             must_be_new_or_same(await self._in_thread(self._journal.find, spec.attempt), observed, spec)
             started = entry is not None and entry.started
             if observed.phase is Phase.CREATED or (observed.phase is Phase.ABSENT and not started):
                 await self._make(spec, observed, timeout_seconds, new=entry is None, again=started)
                 self._packages.note(spec)
-            return await self._status(spec.attempt)
+            return await self._ends.now(spec.attempt)
 
     async def stop(self, attempt: str, *, grace_seconds: float, why: str) -> None:
         """SIGTERM, grace, SIGKILL; return when accepted. One that has ended keeps its own end."""
         async with self._alone(attempt):
             await self._check_epoch()
-            observed = await self._status(attempt)
+            observed = await self._ends.now(attempt)
             if observed.exit is not None:
                 return
             await self._in_thread(self._journal.stopping, attempt, why)
             if observed.phase in NOT_STARTED:
-                await self._tombstone(attempt)
+                await self._ends.stopped(attempt)
                 await self._maker.remove(attempt)
                 return
             task = asyncio.create_task(self._maker.kill(attempt, grace_seconds), name=f"stop {attempt}")
@@ -214,7 +212,7 @@ class LocalEngine:
 
     async def status(self, attempt: str) -> Observed:
         """Return the attempt as it is now; an end that is seen for the first time is journalled first (I9)."""
-        return await self._status(attempt)
+        return await self._ends.now(attempt)
 
     async def list(self, node_id: str = LOCAL) -> Listing:
         """Return all containers of this installation, servers too, in one call."""
@@ -258,7 +256,7 @@ class LocalEngine:
         entry = await self._in_thread(self._journal.find, attempt)
         if entry is not None and entry.collected is not None:
             return Collected(**entry.collected)
-        await self._must_have_ended(attempt)
+        await self._ends.must_be_over(attempt)
         collected: Collected = await self._in_thread(seal, self.layout.attempt(attempt))
         await self._in_thread(self._journal.collected, attempt, vars(collected))
         return collected
@@ -267,7 +265,7 @@ class LocalEngine:
         """Remove container, volume and working directories; log, artifacts and the tombstone stay."""
         async with self._alone(attempt):
             await self._check_epoch()
-            await self._must_have_ended(attempt)  # the end is in the journal before the container goes
+            await self._ends.must_be_over(attempt)  # the end is in the journal before the container goes
             await self._maker.remove(attempt)
             entry = await self._in_thread(self._journal.find, attempt)
             if entry is not None and entry.digest and not entry.forgotten:
@@ -322,7 +320,7 @@ class LocalEngine:
             await self._in_thread(self._journal.started, spec.attempt)
             await self._begin(spec.attempt, timeout_seconds)
         except (ImageMissing, StartFailed) as error:
-            await self._end(spec.attempt, await self._maker.end_of_start(spec.attempt, error, again=again))
+            await self._ends.first(spec.attempt, await self._maker.end_of_start(spec.attempt, error, again=again))
             await self._maker.remove(spec.attempt)
             raise
 
@@ -333,36 +331,6 @@ class LocalEngine:
         except NetworkMissing:
             await self._bridges.ensure("job")
             await self._maker.start(attempt, timeout_seconds=timeout_seconds)
-
-    async def _status(self, attempt: str) -> Observed:
-        observed, state = await self._maker.look(attempt)
-        entry = await self._in_thread(self._journal.find, attempt)
-        if entry is not None and entry.exit is not None:
-            return replace(observed, phase=Phase.EXITED, exit=entry.exit)
-        if observed.phase is Phase.EXITED:
-            exit = await self._in_thread(exit_of, state, self.layout.attempt(attempt), entry, self._clock.boot_id)
-            return replace(observed, exit=await self._end(attempt, exit))
-        if observed.phase is Phase.ABSENT and entry is not None and entry.started:
-            return replace(observed, phase=Phase.EXITED, exit=await self._vanished(entry))
-        return observed
-
-    async def _must_have_ended(self, attempt: str) -> None:
-        if (await self._status(attempt)).phase is Phase.RUNNING:
-            raise Refused(f"{attempt} still runs; stop it first")
-
-    async def _tombstone(self, attempt: str) -> None:
-        await self._end(attempt, Exit(code=None, reason=ExitReason.STOPPED, finished_at=datetime.now(UTC)))
-
-    async def _vanished(self, entry: Entry) -> Exit:
-        rebooted = entry.boot_id != self._clock.boot_id
-        reason = ExitReason.NODE_REBOOTED if rebooted else ExitReason.VANISHED
-        return await self._end(entry.id, Exit(code=None, reason=reason, finished_at=datetime.now(UTC)))
-
-    async def _end(self, attempt: str, exit: Exit) -> Exit:
-        """Journal an end; the first word counts."""
-        await self._in_thread(self._journal.ended, attempt, exit)
-        entry = await self._in_thread(self._journal.find, attempt)
-        return entry.exit if entry is not None and entry.exit is not None else exit
 
     def _alone(self, attempt: str) -> asyncio.Lock:
         """Return the lock of an attempt: a stop never falls between the lines of its launch."""

@@ -23,7 +23,7 @@ from himalia.container import NO_GPU, Label, container_name, host_config
 
 from ..layout import DataLayout
 from .base import LaunchSpec, StorageMount
-from .calls import DockerCalls
+from .calls import DockerCalls, is_gone
 from .errors import EngineError
 from .hostile import folder_names
 
@@ -108,7 +108,7 @@ class Packages:
             said = await self._docker("logs", name, stdout=True, stderr=False)
             return json.dumps(json.loads(said)) if said.strip() else json.dumps({"packages": {}})
         except APIError as error:
-            if error.status_code not in NO_SUCH_COMMAND:
+            if is_gone(error) or error.status_code not in NO_SUCH_COMMAND:
                 raise  # the Engine's own trouble says nothing of the image: it is asked again
             return json.dumps({"packages": {}})  # there is no python3 in it
         finally:

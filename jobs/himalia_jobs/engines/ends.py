@@ -1,0 +1,61 @@
+"""What an attempt is now, and how it ended: an end is in the journal before anybody hears of it, and the first word counts."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from ..layout import DataLayout
+from .base import Exit, ExitReason, Observed, Phase
+from .errors import Refused
+from .journal import Entry, Journal
+from .making import Maker
+from .seen import exit_of
+
+InThread = Callable[..., Awaitable[Any]]
+
+
+class Ends:
+    """Brings together what the Engine shows of an attempt, what the attempt wrote, and what the journal knows."""
+
+    def __init__(self, maker: Maker, journal: Journal, layout: DataLayout, boot_id: str, in_thread: InThread) -> None:
+        self._maker = maker
+        self._journal = journal
+        self._layout = layout
+        self._boot_id = boot_id
+        self._in_thread = in_thread
+
+    async def now(self, attempt: str) -> Observed:
+        """Return an attempt as it is; an end that is seen for the first time is journalled first (I9)."""
+        observed, state = await self._maker.look(attempt)
+        entry = await self._in_thread(self._journal.find, attempt)
+        if entry is not None and entry.exit is not None:
+            return replace(observed, phase=Phase.EXITED, exit=entry.exit)
+        if observed.phase is Phase.EXITED:
+            exit = await self._in_thread(exit_of, state, self._layout.attempt(attempt), entry, self._boot_id)
+            return replace(observed, exit=await self.first(attempt, exit))
+        if observed.phase is Phase.ABSENT and entry is not None and entry.started:
+            return replace(observed, phase=Phase.EXITED, exit=await self._vanished(entry))
+        return observed
+
+    async def must_be_over(self, attempt: str) -> None:
+        """Raise Refused while an attempt runs."""
+        if (await self.now(attempt)).phase is Phase.RUNNING:
+            raise Refused(f"{attempt} still runs; stop it first")
+
+    async def stopped(self, attempt: str) -> None:
+        """Journal that an attempt was stopped before it ran."""
+        await self.first(attempt, Exit(code=None, reason=ExitReason.STOPPED, finished_at=datetime.now(UTC)))
+
+    async def first(self, attempt: str, exit: Exit) -> Exit:
+        """Journal an end, and return the one that counts: the first."""
+        await self._in_thread(self._journal.ended, attempt, exit)
+        entry: Entry | None = await self._in_thread(self._journal.find, attempt)
+        return entry.exit if entry is not None and entry.exit is not None else exit
+
+    async def _vanished(self, entry: Entry) -> Exit:
+        rebooted = entry.boot_id != self._boot_id
+        reason = ExitReason.NODE_REBOOTED if rebooted else ExitReason.VANISHED
+        return await self.first(entry.id, Exit(code=None, reason=reason, finished_at=datetime.now(UTC)))

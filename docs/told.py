@@ -24,7 +24,10 @@ ENVIRONMENT: dict[str, list[tuple[str, str]]] = {
         ("HIMALIA_WORKSPACE", "path of the workspace"),
         ("HIMALIA_ARTIFACTS", "path of the artifacts"),
         ("HIMALIA_STORAGE", "path of the person's storage"),
-        ("HIMALIA_GPUS", "UUIDs of the GPUs, with commas between (in servers too)"),
+        (
+            "HIMALIA_GPUS",
+            "UUIDs of the GPUs, with commas between (in servers too); of a MIG device its own, of a seat its GPU's",
+        ),
         ("PYTHONUNBUFFERED", "1, so that output is in the log as it is printed"),
         ("USER, LOGNAME, HOME", "always set, so that any image works"),
         ("NVIDIA_VISIBLE_DEVICES", "`void`; GPUs come by device request"),

@@ -100,7 +100,7 @@ class Label:
     SPEC = "himalia.spec"  #: digest of the launch specification
     SERVER = "himalia.server"  #: name of the server; the default server has none
     LEASE = "himalia.lease"  #: id of the lease that it stands for
-    SLOTS = "himalia.slots"  #: UUIDs, with commas between
+    SLOTS = "himalia.slots"  #: UUIDs, with commas between; of a seat its GPU's, with `#` and the number of the seat
     NODE = "himalia.node"  #: id of the machine
     USER = "himalia.user"  #: whose identity it runs with
     CPUS = "himalia.cpus"  #: what the lease holds, so that it can be read off the container alone (jobs)

@@ -137,7 +137,7 @@ def test_a_server_has_home_storage_team_and_site_mounts_and_they_persist(command
         written = command.inside(
             "alice",
             "cd ~ && echo home > a && echo storage > /storage/b && echo team > /team/vision/c && cat storage/b "
-            "team/vision/c /datasets/set.csv && id -u && (echo x > /datasets/no 2>&1 || true)",
+            "team/vision/c /datasets/set.csv && id -u && (sh -c 'echo x > /datasets/no' 2>&1 || true)",
         )
         alice.stop_server()
         alice.start_server("cpu")

@@ -116,9 +116,7 @@ def test_a_notebook_is_run_from_its_own_toolbar_and_comes_back_with_what_it_show
     expect(job_page.locator(".jp-himalia-Notebook img").first).to_be_visible()
 
 
-def test_a_waiting_job_tells_its_place_and_reason_and_can_be_cancelled_and_run_again(
-    ada, client, open_lab, submit, picture
-):
+def test_a_waiting_job_tells_its_place_and_reason_and_can_be_cancelled_and_run_again(ada, client, open_lab, submit):
     grace = client("grace")
     blocker = himalia.submit(None, command="sleep 600", gpus="4", project="tests", profile="tiny", client=grace)
     page = open_lab("ada", "digits")
@@ -131,7 +129,6 @@ def test_a_waiting_job_tells_its_place_and_reason_and_can_be_cancelled_and_run_a
     expect(row).to_have_attribute("data-state", "queued")
     expect(row).to_contain_text("Waiting for 1 of: GPU 0 (in use, ends before")
     expect(header_of(page, job)).to_contain_text("1st in line")
-    picture(page, "waiting")
     page_of(page, job).get_by_role("button", name="Cancel", exact=True).click()
     page.get_by_role("button", name="Cancel job").click()
     expect(row).to_have_attribute("data-state", "cancelled")

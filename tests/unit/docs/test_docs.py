@@ -28,6 +28,7 @@ from himalia_spawner.platform.cli import cli as platform
 ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "docs" / "reference"
 NOT_OURS = {"build", "data", "node_modules", ".git", "shared", "demo-artifacts", "lib", "dist"}
+SHOWN = re.compile(r'(?:src|srcset)="([^"]+)"|!\[[^\]]*\]\(([^)\s]+)\)')
 CODE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
@@ -221,6 +222,18 @@ def test_every_page_can_be_found_from_the_first_one():
 
     pages = [file for file in written() if file.is_relative_to(ROOT / "docs")]
     assert sorted(str(page.relative_to(ROOT)) for page in pages if page not in seen) == []
+
+
+def test_every_picture_is_shown_somewhere_and_is_there():
+    shown = {
+        (file.parent / (plain or marked)).resolve()
+        for file in written()
+        for plain, marked in SHOWN.findall(CODE.sub("", file.read_text()))
+        if "://" not in plain + marked
+    }
+
+    assert {picture for picture in shown if not picture.exists()} == set()
+    assert set((ROOT / "docs" / "images").iterdir()) - shown == set()
 
 
 def _is_model(part: object) -> bool:

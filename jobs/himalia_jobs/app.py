@@ -144,6 +144,7 @@ async def _working(settings: Settings) -> AsyncIterator[Service]:
                     yield service
                 finally:
                     service.starter.servers.close()
+                    await hub.close()
             finally:
                 await asyncio.to_thread(db.close)
         finally:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from jupyterhub.httpclient import JupyterHubHTTPClient
 from jupyterhub.services.auth import HubOAuth
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.web import HTTPError, RequestHandler
@@ -55,6 +56,10 @@ class Hub:
         self.names_are_open = False  #: whether everybody may read who holds a GPU
         self._told: set[str] = set()  #: internal ids that it has
         self._people: dict[str, tuple[float, Person]] = {}
+
+    async def close(self) -> None:
+        """Let go of the connections to the hub: JupyterHub's client keeps a session, and a resolver, for each event loop."""
+        await JupyterHubHTTPClient.loop_instance().close()
 
     async def person(self, handler: RequestHandler) -> Person:
         """Return who asks; raise Unauthenticated, Forbidden or Unavailable."""

@@ -245,6 +245,7 @@ async def at_work(data: Path, **site: Any) -> AsyncIterator[AtWork]:
     async with listening(service, max_body_size=4 * 1024 * 1024) as http:
         yield AtWork(service=service, hub=hub, http=http, engine=engine)
     service.starter.servers.close()
+    await asking.close()
     await hub.hang_up()
     service.contents_threads.shutdown(wait=True)
     service.file_threads.shutdown(wait=True)

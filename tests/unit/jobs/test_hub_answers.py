@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import jupyterhub.services.auth
 import pytest
-from service_at_work import AtWork
+from service_at_work import AtWork, at_work
 
 from himalia.states import JobState
 from himalia_jobs import hub as hub_module
@@ -19,12 +20,28 @@ from himalia_jobs.store.records import JobRecord
 pytestmark = pytest.mark.asyncio
 
 
+def watchers() -> int:
+    """Return how many inotify instances this process has: each resolver of names has one, and a user has few."""
+    return sum(
+        link.readlink().name == "anon_inode:inotify" for link in Path("/proc/self/fd").iterdir() if link.is_symlink()
+    )
+
+
 async def test_the_hubs_answers_are_kept_for_a_minute(work: AtWork):
     for _ in range(5):
         assert (await work.ask("GET", "me")).status_code == 200
 
     assert ANSWERS_KEPT_SECONDS == work.service.hub.auth.cache_max_age == 60
     assert work.hub.asked == {"ada-token": 1, "users/ada": 1}
+
+
+async def test_what_asking_the_hub_took_is_given_back_at_the_end(tmp_path):
+    before = watchers()
+
+    async with at_work(tmp_path / "data") as work:
+        assert (await work.ask("GET", "me")).status_code == 200
+
+    assert watchers() <= before
 
 
 async def test_a_revoked_token_is_refused_after_a_minute_however_often_it_is_used_meanwhile(work: AtWork, monkeypatch):

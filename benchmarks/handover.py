@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import docker
-from measuring import Report, main, own_platform
+from measuring import Report, main, one_person
 
 import himalia
 
@@ -22,13 +20,10 @@ def measure(rounds: int) -> Report:
     """Measure the time between two jobs on one simulated GPU, and `docker run`, in turn; by the Engine's own events."""
     report = Report(title="From the end of a container to the start of the next on its GPU")
     between, engine = [], []
-    with own_platform(SETTINGS) as platform, tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "train.py").write_text("print('hello')\n")
-        client = platform.client("ada")
+    with one_person(SETTINGS) as (client, folder):
         for _ in range(rounds):
             between.append(handed_over(client, folder))
             engine.append(docker_run())
-        client.close()
     report.add("docker run: call to start", "s", engine)
     report.add("end of one job to start of the next", "s", between, beside="docker run: call to start")
     report.notes.append(

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import tempfile
 import time
-from pathlib import Path
 
-from measuring import Report, main, own_platform
+from measuring import Report, main, one_person
 
 import himalia
 
@@ -20,15 +18,12 @@ def measure(rounds: int) -> Report:
     """Measure submit to first line through the whole service, and `docker run`, in turn."""
     report = Report(title="From submit to the first line of output")
     service, engine = [], []
-    with own_platform(SETTINGS) as platform, tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "train.py").write_text("print('hello')\n")
-        client = platform.client("ada")
+    with one_person(SETTINGS) as (client, folder):
         submitted(client, folder)
         docker_run()
         for _ in range(rounds):
             service.append(submitted(client, folder))
             engine.append(docker_run())
-        client.close()
     report.add("docker run", "s", engine)
     report.add("himalia submit", "s", service, beside="docker run")
     report.notes.append(

@@ -2,6 +2,7 @@
 
 `live`           a real platform that runs: proxy, hub, job service, four simulated GPUs (one for the whole run); its
                  jobs end with the test, its servers with the module, so that nobody waits for another test's share
+`holders`        jobs of bob there that hold all four GPUs; afterwards nobody's server is left in line
 `client`         makes the SDK's client of somebody who is logged in there: `client("ada")`
 """
 
@@ -124,3 +125,16 @@ def client(live: LivePlatform) -> Iterator[Callable[[str], himalia.Client]]:
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture
+def holders(live: LivePlatform, client: Callable[[str], himalia.Client]) -> Iterator[list[himalia.Job]]:
+    """Jobs that hold all GPUs; nobody's server is left in line afterwards."""
+    from live_platform import eventually, run
+
+    bob = client("bob")
+    jobs = [run(bob, ["sleep", "600"], profile="tiny", gpus="1", wait=False) for _ in range(4)]
+    eventually(lambda: all(job.refresh().state == "running" for job in jobs))
+    yield jobs
+    live.leave_the_line()
+    live.stop_servers()

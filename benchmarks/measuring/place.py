@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,8 @@ SUPPORT = Path(__file__).resolve().parents[2] / "tests" / "support"
 
 if TYPE_CHECKING:
     from live_platform import LivePlatform
+
+    import himalia
 
 
 @contextmanager
@@ -28,3 +30,12 @@ def own_platform(settings: str) -> Iterator[LivePlatform]:
             yield platform
         finally:
             platform.end()
+
+
+@contextmanager
+def one_person(settings: str) -> Iterator[tuple[himalia.Client, str]]:
+    """Start such a platform; yield the client of somebody who is logged in there, and a directory to submit."""
+    with own_platform(settings) as platform, tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "train.py").write_text("print('hello')\n")
+        with closing(platform.client("ada")) as client:
+            yield client, folder

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from live_platform import eventually, run
 from playwright.sync_api import Page, expect
 
 if TYPE_CHECKING:
@@ -17,19 +16,6 @@ if TYPE_CHECKING:
 
 LAB_MS = 90_000
 WAITING = re.compile(r"/services/jobs/waiting/[a-z2-7]{12}$")
-
-
-@pytest.fixture
-def holders(live: LivePlatform, client: Callable[[str], himalia.Client]) -> Iterator[list[himalia.Job]]:
-    """Jobs of a colleague that hold all four GPUs; nothing of grace's is left in line afterwards."""
-    bob = client("bob")
-    jobs = [run(bob, ["sleep", "600"], profile="tiny", gpus="1", wait=False) for _ in range(4)]
-    eventually(lambda: all(job.refresh().state == "running" for job in jobs))
-    yield jobs
-    token = live.person("grace").token
-    for wait in live.ask("GET", "waiting", token).json()["waiting"]:
-        live.ask("DELETE", f"waiting/{wait['id']}", token)
-    live.stop_servers()
 
 
 @pytest.fixture

@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from live_platform import eventually, run
+from live_platform import eventually
 
 if TYPE_CHECKING:
     from live_platform import LivePlatform
-
-    import himalia
-
-Client = Callable[[str], "himalia.Client"]
-
-
-@pytest.fixture
-def holders(live: LivePlatform, client: Client) -> Iterator[list[himalia.Job]]:
-    """Jobs that hold all four GPUs; nothing of ada's is left in line afterwards."""
-    bob = client("bob")
-    jobs = [run(bob, ["sleep", "600"], profile="tiny", gpus="1", wait=False) for _ in range(4)]
-    eventually(lambda: all(job.refresh().state == "running" for job in jobs))
-    yield jobs
-    token = live.person("ada").token
-    for wait in live.ask("GET", "waiting", token).json()["waiting"]:
-        live.ask("DELETE", f"waiting/{wait['id']}", token)
-    live.stop_servers()
 
 
 @pytest.fixture

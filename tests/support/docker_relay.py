@@ -64,9 +64,13 @@ class Relay:
             pair = (client, other)
             with self._lock:
                 self._pairs.add(pair)
-            lost = threading.Event()
-            threading.Thread(target=self._ask, args=(pair, lost), daemon=True).start()
-            threading.Thread(target=self._answer, args=(pair, lost), daemon=True).start()
+            self.carry(pair)
+
+    def carry(self, pair: tuple[socket.socket, socket.socket]) -> None:
+        """Pass on what a new client and the other side say, in threads."""
+        lost = threading.Event()
+        threading.Thread(target=self._ask, args=(pair, lost), daemon=True).start()
+        threading.Thread(target=self._answer, args=(pair, lost), daemon=True).start()
 
     def _ask(self, pair: tuple[socket.socket, socket.socket], lost: threading.Event) -> None:
         with contextlib.suppress(OSError):

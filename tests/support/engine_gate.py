@@ -10,20 +10,18 @@ import json
 import re
 import socket
 import struct
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from io import BufferedReader
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from docker_relay import BLOCK, DockerRelay
+
 from himalia.container import Label
 
-ENGINE = "/var/run/docker.sock"
-BLOCK = 65536
 NO_BODY = (b"204", b"304")
 
 
@@ -68,51 +66,26 @@ class Head:
         return re.sub(rb"(?im)^content-length:[^\r\n]*", b"Content-Length: %d" % length, self.raw)
 
 
-class EngineGate:
+class EngineGate(DockerRelay):
     """Listens on a socket of its own. `at_step` is told the step and the process that takes it; True: that one is dead now."""
 
     def __init__(self, at_step: Callable[[Step, int], bool] = lambda step, pid: False) -> None:
         self.at_step = at_step
         self.wrong: list[str] = []  #: containers that were to get other GPUs than their label says
-        self._folder = tempfile.TemporaryDirectory(prefix="gate-")  # a socket's path must be short
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(Path(self._folder.name) / "docker.sock"))
-        self._listener.listen(64)
-        self._open: set[socket.socket] = set()
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
-    @property
-    def host(self) -> str:
-        """The address for a Docker client."""
-        return f"unix://{self._listener.getsockname()}"
+    def carry(self, pair: tuple[socket.socket, socket.socket]) -> None:
+        """Pass on request by request, each with its answer."""
+        threading.Thread(target=self._serve, args=(pair,), daemon=True).start()
 
-    def close(self) -> None:
-        """End all connections, and leave nothing."""
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        for one in list(self._open):
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._folder.cleanup()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        pid = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
-        with client, socket.socket(socket.AF_UNIX) as engine, contextlib.suppress(OSError, EOFError):
-            self._open |= {client, engine}
-            engine.connect(ENGINE)
+    def _serve(self, pair: tuple[socket.socket, socket.socket]) -> None:
+        client, engine = pair
+        with contextlib.suppress(OSError, EOFError):
+            pid = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
             with client.makefile("rb") as asks, engine.makefile("rb") as answers:
                 while self._exchange(client, engine, asks, answers, pid):
                     pass
-        self._open -= {client, engine}
+        self._end(pair)
 
     def _exchange(
         self, client: socket.socket, engine: socket.socket, asks: BufferedReader, answers: BufferedReader, pid: int

@@ -169,6 +169,12 @@ class LivePlatform:
             self.ask("POST", f"jobs/{job}/cancel", self._root)
         eventually(lambda: not self._live_jobs())
 
+    def leave_the_line(self) -> None:
+        """Let no server wait any more."""
+        for person in self._people.values():
+            for wait in self.ask("GET", "waiting", person.token).json()["waiting"]:
+                self.ask("DELETE", f"waiting/{wait['id']}", person.token)
+
     def stop_servers(self) -> None:
         """Take everybody out of the line, and stop everybody's servers."""
         self._leave_the_line()

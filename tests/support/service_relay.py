@@ -2,48 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
 
-BLOCK = 65536
+from docker_relay import BLOCK, Relay
 
 
-class ServiceRelay:
+class ServiceRelay(Relay):
     """A port that leads to the service."""
 
     def __init__(self, host: str, port: int) -> None:
+        super().__init__()
         self._service = (host, port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
+        self.port = 0
         #: Called with the first line of each request before the service gets it.
         self.before: Callable[[str], None] = lambda line: None
         self.cut_after: int | None = None  #: bytes of the next PUT's body that get through; then the connection is cut
         self.cuts = 0
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.mend()
 
-    def close(self) -> None:
-        """Listen no more."""
-        self._listener.close()
+    def listen(self) -> socket.socket:
+        """Listen on a free port, and there again."""
+        listener = socket.create_server(("127.0.0.1", self.port))
+        self.port = listener.getsockname()[1]
+        return listener
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+    def connect(self) -> socket.socket:
+        """Connect to the service."""
+        return socket.create_connection(self._service)
 
-    def _serve(self, client: socket.socket) -> None:
-        with ExitStack() as open_sockets:
-            open_sockets.enter_context(client)
-            service = open_sockets.enter_context(socket.create_connection(self._service))
-            back = threading.Thread(target=_carry, args=(service, client), daemon=True)
-            back.start()
-            open_sockets.callback(back.join)  # before the sockets are closed
-            left: int | None = None
-            while block := _received(client):
+    def _ask(self, pair: tuple[socket.socket, socket.socket], lost: threading.Event) -> None:
+        client, service = pair
+        left: int | None = None
+        with contextlib.suppress(OSError):
+            while block := client.recv(BLOCK):
                 line = block.split(b"\r\n", 1)[0].decode("latin-1")
                 if line.endswith(" HTTP/1.1"):
                     self.before(line)
@@ -54,22 +48,4 @@ class ServiceRelay:
                     if left <= 0:
                         self.cuts += 1
                         break
-            for end in (client, service):
-                with suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
-
-
-def _carry(source: socket.socket, target: socket.socket) -> None:
-    try:
-        while block := source.recv(BLOCK):
-            target.sendall(block)
-        target.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass  # the other direction has ended it
-
-
-def _received(source: socket.socket) -> bytes:
-    try:
-        return source.recv(BLOCK)
-    except OSError:
-        return b""
+        self._end(pair)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from mortal_service import MortalService
 
 from himalia.gpus import Slot, SlotHold
@@ -18,8 +19,9 @@ LASTS = ("lasts",)
 PYTHON = GPUUser(pid=4242, command="python3 train.py", user="bob", memory_bytes=4 * GiB)
 
 
-def machine_with_gpus() -> FakeMachine:
-    """Return a machine with two GPUs, where one command lasts."""
+@pytest.fixture
+def machine() -> FakeMachine:
+    """A machine with two GPUs that are looked at, where one command lasts; imported, it takes the place of the simulated one."""
     machine = FakeMachine(slots=SLOTS)
     machine.programs[LASTS] = Program(seconds=None)
     return machine

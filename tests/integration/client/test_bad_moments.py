@@ -22,7 +22,7 @@ def relay(live, shell) -> Iterator[ServiceRelay]:
     relay = ServiceRelay(url.host, url.port or 80)
     shell.env["HIMALIA_API_URL"] = f"http://127.0.0.1:{relay.port}{url.path}"
     yield relay
-    relay.close()
+    relay.cut()
 
 
 def hashed_then(change: Callable[[], None]) -> Callable[[str], None]:

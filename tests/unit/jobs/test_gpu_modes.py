@@ -9,7 +9,8 @@ import pytest
 import pytest_asyncio
 from mortal_service import MortalService
 from service_at_work import AtWork, at_work
-from slots_at_work import LASTS, holder, machine_with_gpus
+from slots_at_work import LASTS, holder
+from slots_at_work import machine as machine
 from sqlalchemy import create_engine, text
 
 from himalia.gpus import GPUMode, SlotHealth, SlotHold
@@ -17,7 +18,7 @@ from himalia.models import GPUModeRequest
 from himalia.states import JobState
 from himalia.units import GiB
 from himalia_jobs.engines.base import GPUUser
-from himalia_jobs.store import Database, leases, modes, slots
+from himalia_jobs.store import leases, modes, slots
 from himalia_jobs.store.schema import open_database
 
 pytestmark = pytest.mark.asyncio
@@ -33,15 +34,17 @@ async def sharing(tmp_path: Path) -> AsyncIterator[AtWork]:
         yield work
 
 
-@pytest.fixture
-def service(db: Database, tmp_path: Path) -> MortalService:
-    """A service on a machine with two GPUs."""
-    return MortalService(db, machine_with_gpus(), tmp_path)
-
-
 async def turn(work: AtWork) -> None:
     """Let the queue have one round."""
     await work.service._round()
+
+
+async def shared_by_two(service: MortalService) -> None:
+    """Start a service, and let its first GPU be given out by two seats."""
+    await service.start()
+    await service.tick()
+    await service.modes.set("GPU-0", GPUModeRequest(mode=GPUMode.SHARED, seats=2), "root")
+    await service.tick()
 
 
 async def test_seats_and_slices_are_given_to_jobs(sharing: AtWork):
@@ -196,10 +199,7 @@ async def test_a_real_gpu_is_looked_at_before_it_is_given_out_in_a_new_mode(serv
 
 
 async def test_a_seat_is_given_out_again_while_its_neighbour_computes(service, add_job):
-    await service.start()
-    await service.tick()
-    await service.modes.set("GPU-0", GPUModeRequest(mode=GPUMode.SHARED, seats=2), "root")
-    await service.tick()
+    await shared_by_two(service)
     first = await holder(service, add_job, gpus="shared")
     second = add_job(spec={"command": list(LASTS)}, gpus="shared", user_id=first.user_id)
     await service.tick()
@@ -219,10 +219,7 @@ async def test_a_seat_is_given_out_again_while_its_neighbour_computes(service, a
 
 
 async def test_memory_that_no_neighbour_has_keeps_a_seat_back(service, add_job):
-    await service.start()
-    await service.tick()
-    await service.modes.set("GPU-0", GPUModeRequest(mode=GPUMode.SHARED, seats=2), "root")
-    await service.tick()
+    await shared_by_two(service)
     await holder(service, add_job, gpus="shared")
     name = service.machine.running()[0].name
     service.machine.gpus.memory["GPU-0"] = 20 * GiB
@@ -236,10 +233,7 @@ async def test_memory_that_no_neighbour_has_keeps_a_seat_back(service, add_job):
 
 
 async def test_no_seat_is_given_out_while_the_memory_of_who_left_is_not_back(service, add_job):
-    await service.start()
-    await service.tick()
-    await service.modes.set("GPU-0", GPUModeRequest(mode=GPUMode.SHARED, seats=2), "root")
-    await service.tick()
+    await shared_by_two(service)
     await holder(service, add_job, gpus="shared")
     service.machine.gpus.memory["GPU-0"] = 20 * GiB
     waits = add_job(spec={"command": list(LASTS)}, gpus="shared")

@@ -7,29 +7,17 @@ from dataclasses import replace
 
 import pytest
 from mortal_service import MortalService
-from slots_at_work import LASTS, PYTHON, SLOTS, changed, gpu, hold, holder, machine_with_gpus, noticed
+from slots_at_work import LASTS, PYTHON, SLOTS, changed, gpu, hold, holder, noticed
+from slots_at_work import machine as machine
 
 from himalia.errors import Forbidden, NotFound
 from himalia.gpus import Slot, SlotHealth, SlotHold
 from himalia.states import JobState
 from himalia.units import GiB
-from himalia_jobs.engines.fake import FakeMachine
 from himalia_jobs.store import leases, slots
 from himalia_jobs.verdicts import SETTLE_SECONDS
 
 pytestmark = pytest.mark.asyncio
-
-
-@pytest.fixture
-def machine() -> FakeMachine:
-    """A machine with two GPUs."""
-    return machine_with_gpus()
-
-
-@pytest.fixture
-def service(db, machine, tmp_path) -> MortalService:
-    """A service on that machine."""
-    return MortalService(db, machine, tmp_path)
 
 
 class TestFaults:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 from mortal_service import MortalService
-from slots_at_work import LASTS, PYTHON, SLOTS, gpu, hold, holder, machine_with_gpus
+from slots_at_work import LASTS, PYTHON, SLOTS, gpu, hold, holder
+from slots_at_work import machine as machine
 
 from himalia.gpus import SlotHealth, SlotHold
 from himalia.ids import new_id
@@ -18,18 +19,6 @@ from himalia_jobs.store import leases
 from himalia_jobs.verdicts import SETTLE_SECONDS
 
 pytestmark = pytest.mark.asyncio
-
-
-@pytest.fixture
-def machine() -> FakeMachine:
-    """A machine with two GPUs."""
-    return machine_with_gpus()
-
-
-@pytest.fixture
-def service(db, machine, tmp_path) -> MortalService:
-    """A service on that machine."""
-    return MortalService(db, machine, tmp_path)
 
 
 class TestSettling:

@@ -141,6 +141,6 @@ build/editable.stamp: setup.py pyproject.toml build/venv.stamp build/lab.stamp
 	@$(STEP) "our own packages" $(BIN)/pip install -qq --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 
-build/launcher/himalia-launcher: jobs/launcher/launcher.c
+build/launcher/himalia-launcher: $(wildcard jobs/launcher/*.[ch])
 	@mkdir -p build/launcher
 	@$(MAKE) -s -C jobs/launcher

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 
+from .errors import FieldError
 from .reasons import Sure
+from .units import parse_duration
 
 EXPECTED = {
     Sure.AT_LATEST: "It should start at the latest at",
@@ -24,6 +26,18 @@ def stamp(moment: datetime) -> str:
 def expected(at: datetime | None, sure: Sure | None) -> str:
     """Return when something is expected to start, as a sentence; nothing where that is not known."""
     return f"{EXPECTED[sure]} {stamp(at)}." if at is not None and sure is not None else ""
+
+
+def parse_since(text: str, now: datetime, zone: tzinfo | None = UTC, field: str = "since") -> datetime:
+    """Return the moment that somebody means: so long ago (`10m`), or itself (`2026-05-04T10:00`, in a zone if it names none)."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        try:
+            return now - timedelta(seconds=parse_duration(text, field))
+        except FieldError as error:
+            raise FieldError(field, f"{text[:40]!r} is no moment. Write 10m, 2h, or 2026-05-04T10:00.") from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
 
 
 def localised(text: str, now: datetime | None = None, zone: tzinfo | None = None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 
 from .client import Client
 from .client.compatibility import refuse_if_too_old
+from .client.log_lines import Picked
 from .client.patience import Patience
 from .errors import FieldError, LocalError, Unavailable
 from .models import (
@@ -98,9 +100,24 @@ class Job:
             time.sleep(pause)
             pause = min(SLOWEST_LOOK_SECONDS, pause * 1.2)
 
-    def log(self, *, follow: bool = False, attempt: int = 0) -> Iterator[bytes]:
-        """Yield its output as bytes; with follow, until its end."""
-        return self.client.log(self.id, follow=follow, attempt=attempt)
+    def log(
+        self,
+        *,
+        follow: bool = False,
+        attempt: int = 0,
+        tail: int | None = None,
+        since: str | datetime | None = None,
+        grep: str = "",
+        ignore_case: bool = False,
+        timestamps: bool = False,
+    ) -> Iterator[bytes]:
+        """Yield its output as bytes; with follow, until its end.
+
+        Of it the last lines (`tail`), what came since a moment (`10m` ago, or a time), the lines that match (`grep`: text as
+        it stands, `*` for anything in between), each with the second it came (`timestamps`).
+        """
+        picked = Picked.parse(tail=tail, since=since, grep=grep, ignore_case=ignore_case, timestamps=timestamps)
+        return self.client.log(self.id, follow=follow, attempt=attempt, picked=picked)
 
     def cancel(self) -> Job:
         """Ask for its end."""

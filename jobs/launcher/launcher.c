@@ -4,6 +4,8 @@
  * reader does (`echo x > /dev/stderr`, a follower that hangs) can harm it. README.md has the promises.
  */
 #define _GNU_SOURCE
+#include "log.h"
+
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -27,9 +28,6 @@
 
 enum { NOT_STARTED = 125, CANNOT_RUN = 126, NOT_FOUND = 127, KILLED = 128 + SIGKILL };
 enum { MAX_MKDIRS = 64, RECORD_BYTES = 512 };
-/* The kernel counts the pipes of one user, and gives tiny ones above 64 MiB: this size is good for 256 jobs at once. */
-enum { PIPE_BYTES = 256 * 1024, PAGE_BYTES = 4096 };
-typedef long long Milliseconds;                /* of the monotonic clock */
 static const Milliseconds LEFTOVERS = 2000;    /* from TERM to KILL for what the main process leaves behind */
 static const Milliseconds DYING = 5000;        /* from KILL until a process that does not die is given up */
 static const Milliseconds KILL_AGAIN = 100;
@@ -38,7 +36,6 @@ static const Milliseconds NEVER = LLONG_MAX;
 static const char USAGE[] =
     "usage: --log FILE --exit FILE [--grace SECONDS] [--workdir DIR] [--mkdir DIR]... -- COMMAND [ARG...]";
 static const char DEFAULT_PATH[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-static const char GAP[] = "\nhimalia: some output is missing here: the disk of the log was full\n";
 
 typedef struct {
     char *log, *exit, *workdir, *mkdirs[MAX_MKDIRS];
@@ -46,15 +43,6 @@ typedef struct {
     Milliseconds grace;
     char **command;
 } Options;
-
-typedef struct {
-    int file;
-    off_t length;
-    long long dropped;
-    bool may_splice;
-    bool gap;      /* something was dropped since the last byte that was kept */
-    size_t told;   /* how much of GAP is written already */
-} Log;
 
 typedef struct {
     int directory, file;
@@ -68,14 +56,6 @@ typedef struct {
     Milliseconds grace, kill_at, give_up_at;
 } Job;
 
-#define complain(to, format, ...) dprintf(to, "himalia: " format "\n", ##__VA_ARGS__)
-
-static Milliseconds now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * 1000LL + time.tv_nsec / 1000000;
-}
-
 static Milliseconds least(Milliseconds one, Milliseconds other) { return one < other ? one : other; }
 
 static void write_time(char *to, size_t size) {
@@ -85,74 +65,6 @@ static void write_time(char *to, size_t size) {
     gmtime_r(&time.tv_sec, &utc);
     size_t length = strftime(to, size, "%Y-%m-%dT%H:%M:%S", &utc);
     snprintf(to + length, size - length, ".%06ldZ", time.tv_nsec / 1000);
-}
-
-/* ---- Plain files in a directory that belongs to the job ---- */
-
-static int open_plain(int directory, const char *name, const char *what) {
-    /* Non-blocking, so that a fifo is an error and not a wait. */
-    int file = openat(directory, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644);
-    struct stat state;
-    if (file >= 0 && fstat(file, &state) == 0 && S_ISREG(state.st_mode) && state.st_nlink == 1) return file;
-    bool odd = file >= 0 || errno == ELOOP || errno == EISDIR || errno == ENXIO;
-    complain(2, "the %s %s cannot be written: %s", what, name,
-             odd ? "a link, a directory or a device lies there; remove it and start the job again" : strerror(errno));
-    if (file >= 0) close(file);
-    return -1;
-}
-
-/* ---- The log ---- */
-
-/* Write as much as the disk takes; return how much that was. */
-static size_t append(Log *log, const char *bytes, size_t count) {
-    size_t kept = 0;
-    while (kept < count) {
-        ssize_t written = pwrite(log->file, bytes + kept, count - kept, log->length);
-        if (written < 0 && errno == EINTR) continue;
-        if (written <= 0) break;
-        kept += (size_t)written;
-        log->length += written;
-    }
-    return kept;
-}
-
-/* Keep bytes, or count them as dropped while the disk takes no more: the job itself must never wait for a disk. */
-static void keep(Log *log, const char *bytes, size_t count) {
-    if (log->gap) {
-        log->told += append(log, GAP + log->told, sizeof GAP - 1 - log->told);
-        log->gap = log->told < sizeof GAP - 1;
-    }
-    size_t kept = log->gap ? 0 : append(log, bytes, count);
-    if (kept == count) return;
-    log->dropped += (long long)(count - kept);
-    if (!log->gap) log->told = 0;   /* a new gap, to be told from its start */
-    log->gap = true;
-}
-
-/* Move at most one pipe full, so that signals are heard; return 0 when nobody can print any more, -1 if nobody did. */
-static ssize_t carry(Log *log, int pipe) {
-    static char bytes[PIPE_BYTES];
-    if (log->may_splice && !log->gap) {
-        ssize_t moved = splice(pipe, NULL, log->file, &log->length, PIPE_BYTES, SPLICE_F_NONBLOCK);
-        if (moved >= 0 || errno == EAGAIN || errno == EINTR) return moved;
-        log->may_splice = errno != EINVAL;   /* this file system has no splice; any other error is the disk's */
-    }
-    ssize_t count = read(pipe, bytes, sizeof bytes);
-    if (count > 0) keep(log, bytes, (size_t)count);
-    return count;
-}
-
-/* Keep what was printed before the end, and nothing that somebody out of reach goes on to print. */
-static void drain(Log *log, int pipe) {
-    int left = 0;
-    ioctl(pipe, FIONREAD, &left);
-    while (left > 0) {
-        ssize_t moved = carry(log, pipe);
-        if (moved <= 0) break;
-        left -= (int)moved;
-    }
-    if (log->gap) keep(log, "", 0);
-    fdatasync(log->file);
 }
 
 /* ---- The exit record ---- */
@@ -384,9 +296,8 @@ int main(int count, char **words) {
     write_time(record.started, sizeof record.started);
     if (!reserve_record(&record, options.exit)) return NOT_STARTED;
     int signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
-    Log log = {.file = open_plain(AT_FDCWD, options.log, "log"), .may_splice = true};
-    if (log.file >= 0) {
-        log.length = lseek(log.file, 0, SEEK_END);   /* not O_APPEND, which splice refuses */
+    Log log;
+    if (open_log(&log, options.log)) {
         bool ready = null >= 0 && signals >= 0 && pipe2(pipe, O_CLOEXEC) == 0;
         if (ready && (job.main = start(&options, null, pipe[1])) > 0) {
             close(pipe[1]);

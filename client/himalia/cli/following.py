@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from typing import Any
 
 from ..errors import HimaliaError, Unavailable
 from ..models import JobView
@@ -15,14 +16,14 @@ SLOWEST_LOOK_SECONDS = 2.0
 AWAY = "The platform does not answer; still trying. The job goes on."
 
 
-def follow(job: Job, *, as_json: bool = False) -> int:
-    """Print a job's output until its end (as JSON: its states alone), and return the code to end with."""
+def follow(job: Job, *, as_json: bool = False, **picked: Any) -> int:
+    """Print a job's output (or what is picked of it) until its end (as JSON: its states alone), and return the code to end with."""
     told = _Teller(job.id, as_json)
     try:
         if as_json:
             job.wait(changed=told)
         else:
-            _print_output(job, told)
+            _print_output(job, told, picked)
     except KeyboardInterrupt:
         say(
             f"\nNo longer following; the job goes on. Follow: himalia logs {job.id} -f   End it: himalia cancel {job.id}"
@@ -35,13 +36,13 @@ def follow(job: Job, *, as_json: bool = False) -> int:
     return exit_code(job.view)
 
 
-def _print_output(job: Job, told: _Teller) -> None:
+def _print_output(job: Job, told: _Teller, picked: dict[str, Any]) -> None:
     """Print a job's output, while a thread of its own tells the states."""
     over = threading.Event()
     watcher = threading.Thread(target=_watch, args=(Job(job.client, job.view), told, over), daemon=True)
     watcher.start()
     try:
-        for block in job.log(follow=True):
+        for block in job.log(follow=True, **picked):
             sys.stdout.buffer.write(block)
             sys.stdout.buffer.flush()
         job.wait()

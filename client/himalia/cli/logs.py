@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
@@ -15,13 +16,27 @@ from .session import resolve, session
 @click.argument("job_id", metavar="ID")
 @click.option("--follow", "-f", is_flag=True, help="Go on until the job has ended, and end with its exit code.")
 @click.option("--attempt", type=int, default=0, help="Which attempt; else the last.")
-def logs(job_id: str, follow: bool, attempt: int) -> int:
-    """Print a job's output, byte by byte as it wrote it."""
+@click.option(
+    "--tail", "-n", type=click.IntRange(min=0), metavar="N", help="The last N lines; with --grep, of those that match."
+)
+@click.option(
+    "--since", metavar="WHEN", help="What came since then: 10m (ago), 2h, or a time such as 2026-05-04T10:00."
+)
+@click.option(
+    "--grep",
+    default="",
+    metavar="PATTERN",
+    help="Lines with this text; * stands for anything in between, \\* for a star.",
+)
+@click.option("--ignore-case", "-i", is_flag=True, help="With --grep: large and small letters are the same.")
+@click.option("--timestamps", "-t", is_flag=True, help="Before each line the second in which it came, in UTC.")
+def logs(job_id: str, follow: bool, attempt: int, **picked: Any) -> int:
+    """Print a job's output, byte by byte as it wrote it, or the lines of it that are asked for."""
     with session() as client:
         job = Job(client, client.job(resolve(job_id)))
         if follow and not attempt:
-            return follow_job(job)
-        for block in job.log(follow=follow, attempt=attempt):
+            return follow_job(job, **picked)
+        for block in job.log(follow=follow, attempt=attempt, **picked):
             sys.stdout.buffer.write(block)
         sys.stdout.buffer.flush()
     return 0

@@ -42,6 +42,7 @@ from ..models import (
 from ..settings import Connection, find_connection
 from .download import download_artifacts
 from .http import Http, part, understood
+from .log_lines import Picked, follow_lines, read_lines
 from .streams import follow_events, follow_log, read_log
 
 PAGE = 100
@@ -222,10 +223,16 @@ class Client:
         """Delete a job that has ended, with its log and artifacts."""
         self.http.json("DELETE", f"jobs/{part(job_id)}")
 
-    def log(self, job_id: str, *, attempt: int = 0, offset: int = 0, follow: bool = False) -> Iterator[bytes]:
-        """Yield the log's bytes; with follow, until the job has ended, over broken connections."""
+    def log(
+        self, job_id: str, *, attempt: int = 0, offset: int = 0, follow: bool = False, picked: Picked | None = None
+    ) -> Iterator[bytes]:
+        """Yield the log's bytes, or the lines that are picked; with follow, until the job has ended, over broken connections."""
+        if picked is not None and picked.lines:
+            choose = follow_lines if follow else read_lines
+            return choose(self.http, job_id, picked, attempt=attempt, offset=offset)
         read = follow_log if follow else read_log
-        return read(self.http, job_id, attempt=attempt, offset=offset)
+        start = picked.start if picked is not None else None
+        return read(self.http, job_id, attempt=attempt, offset=offset, start=start)
 
     def events(self, last: int | None = None) -> Iterator[Event]:
         """Yield every change for ever, over broken connections."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 from pydantic import ValidationError
@@ -16,16 +17,20 @@ from .http import Http, part
 from .patience import Patience
 
 SILENCE_SECONDS = 60.0  #: after which a quiet connection may be a dead one, and is made anew
+START = "Himalia-Log-Offset"  #: of an answer's first byte
 KEEP_ALIVE_SECONDS = 40.0  #: events come with a sign of life every 15 s
 
 
-def read_log(http: Http, job_id: str, *, attempt: int, offset: int) -> Iterator[bytes]:
-    """Yield what a log has now, from an offset."""
+def read_log(
+    http: Http, job_id: str, *, attempt: int, offset: int, start: dict[str, Any] | None = None
+) -> Iterator[bytes]:
+    """Yield what a log has now, from an offset; `start` asks the service to choose a later one."""
     patience = Patience.short()
     while True:
         try:
-            query = {"attempt": attempt or None, "offset": offset}
-            with http.stream(_log_of(job_id), query=query) as answer:
+            query = {"attempt": attempt or None, "offset": offset} | (start or {})
+            with http.stream(log_of(job_id), query=query) as answer:
+                offset, start = int(answer.headers.get(START, offset)), None
                 for block in answer.iter_raw():
                     offset += len(block)
                     patience.renew()
@@ -35,18 +40,20 @@ def read_log(http: Http, job_id: str, *, attempt: int, offset: int) -> Iterator[
             patience.lose(error, http.url)
 
 
-def follow_log(http: Http, job_id: str, *, attempt: int, offset: int) -> Iterator[bytes]:
+def follow_log(
+    http: Http, job_id: str, *, attempt: int, offset: int, start: dict[str, Any] | None = None
+) -> Iterator[bytes]:
     """Yield a log's bytes from an offset until the job (or the one attempt that is named) has ended.
 
     Attempts have logs of their own, so each is followed by its number: an offset means nothing without it.
     """
-    number = attempt or max(1, _patient_look(http, job_id).attempt)
+    number = attempt or max(1, patient_look(http, job_id).attempt)
     while True:
-        yield from _follow_attempt(http, job_id, number, offset)
-        job = _patient_look(http, job_id)
+        yield from _follow_attempt(http, job_id, number, offset, start)
+        job = patient_look(http, job_id)
         if attempt or (job.state in FINAL_STATES and job.attempt <= number):
             return
-        number, offset = number + 1, 0
+        number, offset, start = number + 1, 0, None
 
 
 def follow_events(http: Http, last: int | None) -> Iterator[Event]:
@@ -71,14 +78,15 @@ def follow_events(http: Http, last: int | None) -> Iterator[Event]:
             patience.lose(error, http.url)
 
 
-def _follow_attempt(http: Http, job_id: str, number: int, offset: int) -> Iterator[bytes]:
+def _follow_attempt(http: Http, job_id: str, number: int, offset: int, start: dict[str, Any] | None) -> Iterator[bytes]:
     patience = Patience()
     while True:
         opened = False
         try:
-            query = {"attempt": number, "offset": offset, "follow": 1}
-            with http.stream(_log_of(job_id), query=query, read_timeout_seconds=SILENCE_SECONDS) as answer:
+            query = {"attempt": number, "offset": offset, "follow": 1} | (start or {})
+            with http.stream(log_of(job_id), query=query, read_timeout_seconds=SILENCE_SECONDS) as answer:
                 opened = True
+                offset, start = int(answer.headers.get(START, offset)), None
                 patience.renew()
                 for block in answer.iter_raw():
                     offset += len(block)
@@ -86,20 +94,21 @@ def _follow_attempt(http: Http, job_id: str, number: int, offset: int) -> Iterat
             job = _look(http, job_id)
             if job.attempt < number and job.state in FINAL_STATES:
                 return  # it ended without this attempt
-            if _is_over(job, number):
+            if is_over(job, number):
                 break
             patience.rest()  # somebody in between ended the answer
         except NotFound:
-            if _patient_look(http, job_id).attempt >= number:
+            if patient_look(http, job_id).attempt >= number:
                 raise
             return
         except (httpx.TransportError, Unavailable) as error:
             if not (opened and isinstance(error, httpx.ReadTimeout)):
                 patience.lose(error, http.url)
-    yield from read_log(http, job_id, attempt=number, offset=offset)
+    yield from read_log(http, job_id, attempt=number, offset=offset, start=start)
 
 
-def _log_of(job_id: str) -> str:
+def log_of(job_id: str) -> str:
+    """Return where a job's log is."""
     return f"jobs/{part(job_id)}/logs"
 
 
@@ -107,7 +116,8 @@ def _look(http: Http, job_id: str) -> JobView:
     return http.model(JobView, "GET", f"jobs/{part(job_id)}")
 
 
-def _patient_look(http: Http, job_id: str) -> JobView:
+def patient_look(http: Http, job_id: str) -> JobView:
+    """Return a job as it is now, also when the service is away for a while."""
     patience = Patience()
     while True:
         try:
@@ -116,7 +126,7 @@ def _patient_look(http: Http, job_id: str) -> JobView:
             patience.lose(error, http.url)
 
 
-def _is_over(job: JobView, number: int) -> bool:
+def is_over(job: JobView, number: int) -> bool:
     """Tell whether nothing can be added to an attempt's log any more."""
     finished = any(attempt.number == number and attempt.finished_at is not None for attempt in job.attempts)
     return finished or job.state in FINAL_STATES or job.attempt > number

@@ -1,76 +1,110 @@
-"""`jobs/{id}/logs`: bytes from an offset; follow streams until the end."""
+"""`jobs/{id}/logs`: bytes from an offset, or lines that are picked; follow streams until the end."""
 
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 from tornado.iostream import StreamClosedError
 
-from himalia.errors import FieldError, NotFound
+from himalia.errors import NotFound
 from himalia.ids import attempt_id
+from himalia.line_patterns import LinePattern
+from himalia.moments import parse_since
 from himalia.states import FINAL_STATES
 
-from ..engines.base import LogChunk
-from ..engines.errors import EngineError, OffsetPastEnd
 from ..store import jobs
 from ..store.records import JobRecord
 from .jobs import JobBase
+from .log_reading import CHUNK_BYTES, Lines, LogReader, Wish
 
-CHUNK_BYTES = 512 * 1024
 POLL_SECONDS = 0.05  #: a new line is seen after half of this on average
 IDLE_POLL_SECONDS = 0.5  #: while the job has not started
 
 
 class LogsHandler(JobBase):
-    """`GET jobs/{id}/logs?attempt=&offset=&follow=`."""
+    """`GET jobs/{id}/logs?attempt=&offset=&follow=&tail=&since=&grep=&ignore_case=&timestamps=`."""
 
     async def get(self, prefix: str) -> None:
         """Send the log of an attempt from an offset; with follow, until its end."""
         job = await self.job(prefix)
         number = self.integer("attempt", 0)
-        offset = self.integer("offset", 0)
-        follow = self.argument("follow") in ("1", "true")
+        wish = self._wish()
+        follow = self._flag("follow")
         coming = follow and number == job.attempt_count + 1 and job.state not in FINAL_STATES
         if number > job.attempt_count and not coming:
             raise NotFound(f"{job.id} has no attempt {number}.")
         self.set_header("Content-Type", "application/octet-stream")
-        self.set_header("Himalia-Log-Offset", str(offset))
         self.set_header("X-Accel-Buffering", "no")
         try:
-            await self._send(job, number, offset, follow)
+            await self._send(job, number, wish, follow)
         except StreamClosedError:
             return
         self.finish()
 
-    async def _send(self, job: JobRecord, number: int, offset: int, follow: bool) -> None:
+    def _wish(self) -> Wish:
+        since, pattern = self.argument("since"), self.get_query_argument("grep", "", strip=False)
+        return Wish(
+            offset=self.integer("offset", 0),
+            since=parse_since(since, datetime.now(UTC)) if since else None,
+            tail=self.integer("tail", 0) if self.argument("tail") else None,
+            pattern=LinePattern.parse(pattern, ignore_case=self._flag("ignore_case")) if pattern else None,
+            timestamps=self._flag("timestamps"),
+        )
+
+    def _flag(self, name: str) -> bool:
+        return self.argument(name) in ("1", "true")
+
+    async def _send(self, job: JobRecord, number: int, wish: Wish, follow: bool) -> None:
         current = number or job.attempt_count
         there = 0 < current <= job.attempt_count
-        if offset and there:
-            await self._read(
-                attempt_id(job.id, current), offset
-            )  # an offset that cannot be is told before the first byte
+        reader = self._reader(job, current)
+        offset = await reader.start(wish) if there else wish.offset
+        end = None
+        if there and wish.by_lines and not follow:
+            end = max(offset, await reader.end(await self._over(job.id, current)))
+            self.set_header("Himalia-Log-End", str(end))
+        self.set_header("Himalia-Log-Offset", str(offset))
         if follow:
             await self.flush()  # the reader learns at once that it is connected
         if not there:
             current = await self._wait_for_start(job, follow, number or 1)
-        if current == 0:
-            return
-        while await self.may_go_on() and self.person.may_see(job.owner_id, job.user_id):
-            chunk = await self._read(attempt_id(job.id, current), offset)
+        while current:
+            ended = await self._send_attempt(job, current, wish, offset, end, follow)
+            if not ended or not follow or number or not await self._next_attempt(job.id, current):
+                return
+            current, offset = current + 1, 0
+
+    def _reader(self, job: JobRecord, number: int) -> LogReader:
+        return LogReader(self.service.engine, attempt_id(job.id, number))
+
+    async def _send_attempt(
+        self, job: JobRecord, number: int, wish: Wish, offset: int, end: int | None, follow: bool
+    ) -> bool:
+        """Send one attempt's log from an offset to an end, with follow until nothing can be added; tell whether it got there."""
+        reader = self._reader(job, number)
+        lines = Lines(reader, wish) if wish.by_lines else None
+        over = False
+        while end is None or offset < end:
+            if not (await self.may_go_on() and self.person.may_see(job.owner_id, job.user_id)):
+                return False
+            chunk = await reader.read(offset, CHUNK_BYTES if end is None else min(CHUNK_BYTES, end - offset))
             if chunk.data:
-                self.write(chunk.data)
-                await self.flush()
+                shown = await lines.take(chunk.data, offset) if lines else chunk.data
                 offset = chunk.next_offset
+                if shown:
+                    self.write(shown)
+                await self.flush()
+                over = False
                 continue
-            if not follow or chunk.ended or await self._over(job.id, current):
-                last = await self._read(attempt_id(job.id, current), offset)
-                if last.data and follow:
-                    continue
-                if not follow or number or not await self._next_attempt(job.id, current):
-                    return
-                current, offset = current + 1, 0
-                continue
-            await asyncio.sleep(POLL_SECONDS)
+            if over or chunk.ended or not follow:
+                break
+            over = await self._over(job.id, number)  # what came before that was seen is still read
+            if not over:
+                await asyncio.sleep(POLL_SECONDS)
+        if lines and (rest := await lines.finish()):
+            self.write(rest)
+        return True
 
     async def _wait_for_start(self, job: JobRecord, follow: bool, number: int) -> int:
         """Wait for an attempt that is still to come; return its number, or 0 when it never came."""
@@ -97,11 +131,3 @@ class LogsHandler(JobBase):
             if job.state in FINAL_STATES:
                 return False
             await self.service.changes.wait(IDLE_POLL_SECONDS)
-
-    async def _read(self, attempt: str, offset: int) -> LogChunk:
-        try:
-            return await self.service.engine.read_log(attempt, offset, CHUNK_BYTES)
-        except OffsetPastEnd as error:
-            raise FieldError("offset", "The log is shorter than this offset. Start again from 0.") from error
-        except EngineError:
-            return LogChunk(data=b"", next_offset=offset, ended=False)

@@ -190,7 +190,15 @@ class LogChunk:
     data: bytes
     next_offset: int
     ended: bool  #: nothing will be added any more
-    dropped_bytes: int = 0
+    size_bytes: int = 0  #: of the log so far
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogTime:
+    """When a log's bytes came: those from this offset on within a second from this moment, up to the next entry's."""
+
+    offset: int
+    at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -334,6 +342,11 @@ class Engine(Protocol):
 
     async def read_log(self, attempt: str, offset: int, limit: int) -> LogChunk:
         """Return bytes of the log from an offset; empty data when there is nothing new."""
+
+    async def log_times(
+        self, attempt: str, *, since: datetime | None = None, first: int = 0, last: int = 0
+    ) -> Sequence[LogTime]:
+        """Return the first entry at a moment or later; without one, those that speak for the bytes `first` to `last`."""
 
     async def artifacts(self, attempt: str, limit: int = 10_000) -> tuple[Sequence[ArtifactEntry], bool]:
         """Return what is in `/artifacts`, sorted by path, and whether more than `limit` are there."""

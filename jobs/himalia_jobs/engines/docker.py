@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import platform
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from weakref import WeakValueDictionary
 
 from docker.errors import APIError
@@ -24,9 +22,9 @@ from himalia_gpus.ways import find_way
 
 from ..bootclock import BootClock
 from ..layout import DataLayout
+from .attempt_files import AttemptFiles
 from .base import (
     LOCAL,
-    ArtifactEntry,
     Collected,
     Cursor,
     Door,
@@ -37,7 +35,6 @@ from .base import (
     Image,
     LaunchSpec,
     Listing,
-    LogChunk,
     Mode,
     Node,
     Observed,
@@ -58,24 +55,22 @@ from .errors import (
 )
 from .events import EventStream
 from .gpu_use import MachineGPUs
-from .hostile import entry_of, first_entries, open_regular
 from .journal import Journal, must_be_new_or_same, must_be_unfinished
 from .launcher_file import install_launcher
 from .limits import ulimits
 from .making import Maker
 from .packages import Packages
-from .runfiles import read_log, seal
+from .runfiles import seal
 from .seen import observed_of_row
 from .usage import Meter
 from .workspace import Trees, overlay_works, remove_directories, remove_everything
 
-Result = TypeVar("Result")
 INFO_SECONDS = 30.0
 QUICK_SECONDS = 10.0
 NOT_STARTED = (Phase.ABSENT, Phase.CREATED)
 
 
-class LocalEngine:
+class LocalEngine(AttemptFiles):
     """Implements the engine contract (`engines.base`) on the Docker Engine of this machine."""
 
     def __init__(
@@ -91,14 +86,12 @@ class LocalEngine:
     ) -> None:
         self.site = site
         self.installation = installation
-        self.layout = layout
         self.trees = trees
         self.docker = DockerCalls(docker_host)
         self.ulimits = ulimits()
         self.way = Way.NONE
         self._launcher = launcher
-        self._files = ThreadPoolExecutor(8, thread_name_prefix="engine-files")
-        self._journal = Journal(layout.engine / "journal.sqlite")
+        super().__init__(layout, Journal(layout.engine / "journal.sqlite"))
         self._events = EventStream(self.docker, installation)
         self._meter = Meter(self.docker)
         self._doors = Doors(self.docker, network_name(installation, "server"))
@@ -229,23 +222,6 @@ class LocalEngine:
         async for event in self._events.follow():
             yield event
 
-    async def read_log(self, attempt: str, offset: int, limit: int) -> LogChunk:
-        """Return bytes of the log from an offset."""
-        chunk: LogChunk = await self._in_thread(read_log, self.layout.attempt(attempt), offset, limit)
-        if chunk.data or chunk.ended:
-            return chunk
-        entry = await self._in_thread(self._journal.find, attempt)
-        return replace(chunk, ended=entry is not None and entry.forgotten)
-
-    async def artifacts(self, attempt: str, limit: int = 10_000) -> tuple[Sequence[ArtifactEntry], bool]:
-        """Return what is in `/artifacts`, sorted by path."""
-        return await self._in_thread(first_entries, self.layout.attempt(attempt) / "artifacts", limit)
-
-    async def open_artifact(self, attempt: str, path: str) -> tuple[int, ArtifactEntry]:
-        """Return a descriptor of a regular file and its entry."""
-        descriptor = await self._in_thread(open_regular, self.layout.attempt(attempt) / "artifacts", path)
-        return descriptor, entry_of(path, os.fstat(descriptor))
-
     async def packages(self, attempt: str) -> str | None:
         """Return the Python packages that the attempt could import; None where they are not known (yet)."""
         return await self._packages.read(attempt)
@@ -363,6 +339,3 @@ class LocalEngine:
 
     async def _check_epoch(self) -> None:
         await self._in_thread(self._journal.check_epoch, self._epoch)
-
-    async def _in_thread(self, call: Callable[..., Result], *args: Any) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._files, call, *args)

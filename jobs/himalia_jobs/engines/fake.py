@@ -17,6 +17,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -36,6 +37,7 @@ from .base import (
     LaunchSpec,
     Listing,
     LogChunk,
+    LogTime,
     Mode,
     Node,
     Observed,
@@ -171,7 +173,13 @@ class FakeEngine:
 
     async def read_log(self, attempt: str, offset: int, limit: int) -> LogChunk:
         """Return bytes of the log from an offset."""
-        return await self._ask("read_log", lambda: self.machine.read_log(attempt, offset, limit))
+        return await self._ask("read_log", lambda: self.machine.logs.read(attempt, offset, limit))
+
+    async def log_times(
+        self, attempt: str, *, since: datetime | None = None, first: int = 0, last: int = 0
+    ) -> Sequence[LogTime]:
+        """Return when bytes of the log came."""
+        return await self._ask("log_times", lambda: self.machine.logs.times(attempt, since, first, last))
 
     async def artifacts(self, attempt: str, limit: int = 10_000) -> tuple[Sequence[ArtifactEntry], bool]:
         """Return what is in `/artifacts`, sorted by path."""

@@ -25,7 +25,6 @@ from .base import (
     Exit,
     ExitReason,
     LaunchSpec,
-    LogChunk,
     Mode,
     Node,
     Observed,
@@ -37,7 +36,6 @@ from .errors import (
     ImageMissing,
     NodeDraining,
     NoSpace,
-    OffsetPastEnd,
     Refused,
     StaleEpoch,
     StartFailed,
@@ -45,6 +43,7 @@ from .errors import (
     WorkspaceCorrupt,
 )
 from .fake_gpus import FakeGPUs
+from .fake_logs import FakeLogs
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 TERM, KILL, SIGNALLED = 15, 9, 128
@@ -109,7 +108,7 @@ class FakeMachine:
         self.containers: dict[str, FakeContainer] = {}
         self.starts: list[str] = []
         self.journal: dict[str, FakeEntry] = {}
-        self.logs: dict[str, bytearray] = {}
+        self.logs = FakeLogs()
         self.artifacts: dict[str, dict[str, bytes | Literal["dir", "symlink", "other"]]] = {}
         self.directories: set[str] = set()  #: attempts whose working directories are there
         self.reachable = True
@@ -264,7 +263,7 @@ class FakeMachine:
             raise Refused(f"{attempt} still runs; stop it first")
         entry = self.journal.setdefault(attempt, FakeEntry())
         if entry.collected is None:
-            log = bytes(self.logs.setdefault(attempt, bytearray()))
+            log = self.logs.seal(attempt)
             files = [content for content in self.artifacts.get(attempt, {}).values() if isinstance(content, bytes)]
             entry.collected = Collected(
                 artifact_count=len(files),
@@ -282,6 +281,7 @@ class FakeMachine:
         if entry.digest and not entry.forgotten:
             self.collect(attempt)
         entry.forgotten = True
+        self.logs.seal(attempt)
         self.directories.discard(attempt)
         container = self.containers.pop(attempt, None)
         if container is not None:
@@ -290,17 +290,8 @@ class FakeMachine:
     def delete(self, attempt: str) -> None:
         """Keep the tombstone alone."""
         self.forget(attempt)
-        self.logs.pop(attempt, None)
+        self.logs.remove(attempt)
         self.artifacts.pop(attempt, None)
-
-    def read_log(self, attempt: str, offset: int, limit: int) -> LogChunk:
-        """Return bytes of a log."""
-        entry, log = self.journal.get(attempt), self.logs.get(attempt, bytearray())
-        sealed = entry is not None and (entry.collected is not None or entry.forgotten)
-        if offset > len(log) and (sealed or not log):  # a job may cut its own log: what is still written may be short
-            raise OffsetPastEnd(f"the log has {len(log)} bytes; there is no offset {offset}")
-        data = bytes(log[offset : offset + limit])
-        return LogChunk(data=data, next_offset=offset + len(data), ended=sealed and offset + len(data) == len(log))
 
     def entries(self, attempt: str) -> list[ArtifactEntry]:
         """Return what an attempt left, sorted by path."""
@@ -348,7 +339,7 @@ class FakeMachine:
         self.starts.append(attempt)
         container.seen = replace(container.seen, phase=Phase.RUNNING, started_at=self._time())
         container.ends_at = None if program.seconds is None else self.now + program.seconds
-        self.logs.setdefault(attempt, bytearray()).extend(program.output)
+        self.logs.add(attempt, program.output, self._time())
         self.artifacts.setdefault(attempt, {}).update(program.artifacts)
         self._tell(EngineEventKind.STARTED, container.seen)
         self.advance(0)

@@ -160,6 +160,21 @@ def test_logs_of_an_attempt_can_be_asked_for(service, himalia, job):
     assert "has no attempt 3" in himalia("logs", ID, "--attempt", "3").err
 
 
+def test_logs_ask_for_the_lines_that_are_wanted(service, himalia, job):
+    outcome = himalia("logs", ID, "-n", "5", "--since", "2026-05-04T10:00Z", "--grep", "loss", "-i", "-t")
+
+    assert outcome.code == 0
+    asked = service.queries[-1]
+    assert {name: asked[name] for name in ("tail", "grep", "ignore_case", "timestamps")} == {
+        "tail": "5",
+        "grep": "loss",
+        "ignore_case": "1",
+        "timestamps": "1",
+    }
+    assert asked["since"] == "2026-05-04T10:00:00+00:00"
+    assert "is no moment" in himalia("logs", ID, "--since", "noon").err
+
+
 def test_logs_followed_tell_the_end(service, himalia, job):
     outcome = himalia("logs", "-f", ID)
 

@@ -64,7 +64,7 @@ def test_the_record_is_one_line_with_everything_in_it(start: Any) -> None:
     started, finished = (datetime.fromisoformat(run.record[name]) for name in ("started", "finished"))
     assert started.timestamp() <= finished.timestamp() <= time.time()
     assert run.exit_path.read_bytes().count(b"\n") == 1
-    assert sorted(path.name for path in start.directory.iterdir()) == ["exit.json", "log"]
+    assert sorted(path.name for path in start.directory.iterdir()) == ["exit.json", "log", "log.times"]
 
 
 @pytest.mark.parametrize("name", ["HUP", "INT", "QUIT", "USR1", "USR2", "WINCH", "CONT"])

@@ -1,0 +1,95 @@
+"""Lines of a log that are picked, over connections that break: nothing twice, nothing left out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import httpx
+import pytest
+from job_bodies import ended
+from job_service import TOKEN, URL, Blocks
+
+from himalia.client import Client
+from himalia.client.log_lines import Picked
+from himalia.errors import FieldError, NotFound
+from himalia.moments import parse_since
+from himalia.states import JobState
+
+NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def client(service):
+    with Client(URL, TOKEN) as client:
+        yield client
+
+
+def answered(content: bytes, offset: int, end: int, cut: int | None = None) -> httpx.Response:
+    """Return an answer with lines of a log, whose connection may break."""
+    headers = {"Himalia-Log-Offset": str(offset), "Himalia-Log-End": str(end)}
+    return httpx.Response(200, headers=headers, stream=Blocks(content, cut))
+
+
+def test_a_log_is_read_on_after_a_cut_from_where_the_service_began(service, client):
+    job = service.add_job(state=JobState.RUNNING, attempt=1)
+    job.logs = [b"0123456789"]
+    service.breaks("GET", "jobs/.*/logs", answered(b"6789", 6, 10, cut=2))
+
+    assert b"".join(client.log(job.view.id, picked=Picked(tail=1))) == b"6789"
+    assert [(query.get("tail"), query["offset"]) for query in service.queries] == [("1", "0"), (None, "8")]
+
+
+def test_lines_that_had_come_before_a_cut_are_passed_over(service, client):
+    job = service.add_job(state=JobState.RUNNING, attempt=1)
+    lines = b"loss 1\nloss 2\n"
+    service.breaks("GET", "jobs/.*/logs", answered(lines, 5, 90, cut=9), answered(lines + b"loss 3\n", 5, 120))
+
+    picked = Picked(grep="loss", ignore_case=True, tail=2, since=NOON)
+
+    assert b"".join(client.log(job.view.id, picked=picked)) == b"loss 1\nloss 2\nloss 3\n"
+    first, second = service.queries
+    assert first["since"] == "2026-05-04T12:00:00+00:00" and first["tail"] == "2" and first["ignore_case"] == "1"
+    assert (second["offset"], second["grep"], "tail" in second, "since" in second) == ("5", "loss", False, False)
+
+
+def test_who_follows_asks_for_each_stretch_of_the_log_once(service, client, monkeypatch):
+    monkeypatch.setattr("himalia.client.patience.PAUSE_SECONDS", 0)
+    job = service.add_job(state=JobState.RUNNING, attempt=1)
+    job.looks = [{}, {}, {}, ended(job.view.id)]
+    service.breaks("GET", "jobs/.*/logs", answered(b"a\n", 4, 50), answered(b"", 50, 60), answered(b"b\n", 60, 70))
+
+    followed = b"".join(client.log(job.view.id, follow=True, picked=Picked(grep="x", tail=1)))
+
+    asked = [(query["offset"], query.get("tail")) for query in service.queries if "offset" in query]
+    assert (followed, asked) == (b"a\nb\n", [("0", "1"), ("50", None), ("60", None)])
+
+
+def test_lines_of_a_job_that_waits_come_with_its_start(service, client, monkeypatch):
+    monkeypatch.setattr("himalia.client.patience.PAUSE_SECONDS", 0)
+    job = service.add_job(state=JobState.QUEUED)
+    job.looks = [{}, {}, {}, ended(job.view.id)]
+    service.breaks("GET", "jobs/.*/logs", NotFound("It has no attempt 1."), answered(b"a\n", 0, 2))
+
+    assert b"".join(client.log(job.view.id, follow=True, picked=Picked(timestamps=True))) == b"a\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("10m", NOON - timedelta(minutes=10)),
+        ("1h30m", NOON - timedelta(minutes=90)),
+        ("2026-05-04T10:00", NOON - timedelta(hours=4)),
+        ("2026-05-04T10:00Z", NOON - timedelta(hours=2)),
+        ("2026-05-04 10:00:00+02:00", NOON - timedelta(hours=4)),
+    ],
+)
+def test_a_moment_is_so_long_ago_or_a_time_in_the_readers_zone(text, moment):
+    assert parse_since(text, NOON, timezone(timedelta(hours=2))) == moment
+
+
+@pytest.mark.parametrize("options", [{"since": "yesterday"}, {"since": ""}, {"grep": "*"}])
+def test_what_cannot_be_picked_is_told_before_anything_is_asked(service, options):
+    with pytest.raises(FieldError):
+        Picked.parse(**options)
+
+    assert service.asked == []

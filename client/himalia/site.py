@@ -5,6 +5,7 @@ Every setting has a default, so that an empty file is a working platform for one
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -33,6 +34,10 @@ class Platform(Section):
         "",
         description="The address people type, when a proxy of yours stands in front, such as https://gpu.example.org/.",
     )
+    base_url: str = Field(
+        "/",
+        description="Path below which everything is found, such as /gpu/, where the host has other sites beside it. To a browser they are one: pages of theirs can act in people's names.",
+    )
     hub_port: int = Field(8081, ge=1, le=65535, description="Port of the hub, on the servers' network only.")
     service_port: int = Field(
         8082, ge=1, le=65535, description="Port of the job service, on the servers' network and 127.0.0.1."
@@ -50,6 +55,14 @@ class Platform(Section):
             raise ValueError("the data directory may have no ':' or ',' in its path: mounts cannot name it")
         return data
 
+    @field_validator("base_url")
+    @classmethod
+    def _of_plain_steps(cls, path: str) -> str:
+        if not re.fullmatch(r"/?(?:[A-Za-z0-9][\w.~-]*/)*(?:[A-Za-z0-9][\w.~-]*)?", path, re.ASCII):
+            raise ValueError("write a path of plain letters, such as /gpu/")
+        inner = path.strip("/")
+        return f"/{inner}/" if inner else "/"
+
     @field_validator("public_url")
     @classmethod
     def _of_a_host(cls, url: str) -> str:
@@ -57,7 +70,7 @@ class Platform(Section):
         if url and (found.scheme not in ("http", "https") or not found.netloc):
             raise ValueError("write the whole address, such as https://gpu.example.org/")
         if found.path.strip("/") or found.query or found.fragment:
-            raise ValueError("give Himalia a host name of its own: a path below another site is not supported")
+            raise ValueError("give the host alone; a path below it is set as base_url")
         return url
 
 

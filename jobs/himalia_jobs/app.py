@@ -136,7 +136,7 @@ async def _working(settings: Settings) -> AsyncIterator[Service]:
             db = await asyncio.to_thread(open_database, layout.database)
             try:
                 await engine.open(await db.write(meta.next_epoch))
-                hub_url = f"http://{engine.server_gateway}:{settings.site.platform.hub_port}"
+                hub_url = f"http://{engine.server_gateway}:{settings.site.platform.hub_port}{settings.base.rstrip('/')}"
                 token = settings.credentials.service_token
                 hub = Hub(hub_auth(settings, hub_url), db, hub_url, token, layout.owners)
                 service = Service(settings, db, engine, hub, contents, layout, gateway=engine.server_gateway)

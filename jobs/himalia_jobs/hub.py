@@ -20,7 +20,7 @@ from himalia.errors import Forbidden, Unauthenticated, Unavailable
 
 from .owners_file import write_owners
 from .person import OF_SERVICES, Person, with_implied
-from .settings import SERVICE_PREFIX, Settings
+from .settings import Settings
 from .store import Database, people
 
 ANSWERS_KEPT_SECONDS = 60
@@ -30,14 +30,14 @@ HUB_SILENT = "The hub does not answer, so nobody can be recognised. Running jobs
 
 
 def hub_auth(settings: Settings, hub_url: str) -> HubOAuth:
-    """Return JupyterHub's own client, set up as for a service that the hub does not start."""
+    """Return JupyterHub's own client, set up as for a service that the hub does not start; `hub_url` ends in the base URL."""
     return HubOAuth(
         api_token=settings.credentials.service_token,
         api_url=f"{hub_url}/hub/api",
-        base_url=SERVICE_PREFIX,
-        hub_prefix="/hub/",
+        base_url=settings.prefix,
+        hub_prefix=f"{settings.base}hub/",
         oauth_client_id="service-jobs",
-        oauth_redirect_uri=f"{SERVICE_PREFIX}oauth_callback",
+        oauth_redirect_uri=f"{settings.prefix}oauth_callback",
         access_scopes={"access:services", "access:services!service=jobs"},
         cookie_options={"samesite": "Lax"},  # no form of another site is sent with it
         cache_max_age=ANSWERS_KEPT_SECONDS,

@@ -9,7 +9,7 @@ from pathlib import Path
 from himalia.credentials import Credentials, load_credentials
 from himalia.site import Site, load_site
 
-SERVICE_PREFIX = "/services/jobs/"
+SERVICE_PREFIX = "/services/jobs/"  #: below the base URL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +20,16 @@ class Settings:
     credentials: Credentials
     adopt: bool = False  #: take running containers over into a new database
     docker_host: str | None = None
+
+    @property
+    def base(self) -> str:
+        """The path below which a browser finds hub, servers and services."""
+        return self.site.platform.base_url
+
+    @property
+    def prefix(self) -> str:
+        """Where a browser finds the service; servers and programs of this machine ask it at `SERVICE_PREFIX`."""
+        return f"{self.base.rstrip('/')}{SERVICE_PREFIX}"
 
     @property
     def installation(self) -> str:

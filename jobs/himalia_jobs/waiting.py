@@ -62,7 +62,7 @@ class Waiting:
             sentence = kept_sentence(wish, kept_until)
         elif not waits:
             sentence = self._said(wish, state)
-        profile = self.serving.site.profile(wish.profile)
+        profile, base = self.serving.site.profile(wish.profile), self.serving.site.platform.base_url
         return WaitingView(
             id=wish.id,
             user=wish.user,
@@ -82,8 +82,8 @@ class Waiting:
             leaves_at=self.starter.leaves_at(wish) if waits else None,
             kept_until=kept_until,
             meanwhile=open_ and (wish.meanwhile or wish.beside is not None),
-            page=page_of(wish.id),
-            url=_server_url(wish),
+            page=page_of(base, wish.id),
+            url=_server_url(base, wish),
         )
 
     async def leave(self, wish: LeaseRecord) -> None:
@@ -135,9 +135,9 @@ class Waiting:
         return f"{OUTCOME_SENTENCES[wish.outcome]} {wish.outcome_detail}".strip()
 
 
-def page_of(wait_id: str) -> str:
+def page_of(base: str, wait_id: str) -> str:
     """Return where a person sees a wait."""
-    return f"{SERVICE_PREFIX}waiting/{wait_id}"
+    return f"{base.rstrip('/')}{SERVICE_PREFIX}waiting/{wait_id}"
 
 
 def _state(wish: LeaseRecord) -> WaitState:
@@ -148,6 +148,6 @@ def _state(wish: LeaseRecord) -> WaitState:
     return WaitState.OVER if wish.outcome is not None else WaitState.STARTED
 
 
-def _server_url(wish: LeaseRecord) -> str:
-    own = f"/user/{quote(wish.user, safe='')}/"
+def _server_url(base: str, wish: LeaseRecord) -> str:
+    own = f"{base}user/{quote(wish.user, safe='')}/"
     return f"{own}{quote(wish.holder, safe='')}/" if wish.holder else own

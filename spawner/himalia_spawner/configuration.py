@@ -61,10 +61,10 @@ def public_address(site: Site) -> str:
     """Return the address that people type; empty when it cannot be known."""
     platform = site.platform
     if platform.public_url:
-        return platform.public_url.rstrip("/") + "/"
+        return platform.public_url.rstrip("/") + platform.base_url
     if platform.address in ("0.0.0.0", "::", ""):
         return ""
-    return f"{_scheme(site)}://{platform.address}:{platform.port}/"
+    return f"{_scheme(site)}://{platform.address}:{platform.port}{platform.base_url}"
 
 
 def _scheme(site: Site) -> str:
@@ -74,7 +74,7 @@ def _scheme(site: Site) -> str:
 def _hub(c: Any, site: Site, gateway: str) -> None:
     """Addresses, files, and what outlives the hub."""
     platform = site.platform
-    c.JupyterHub.bind_url = f"{_scheme(site)}://{platform.address}:{platform.port}/"
+    c.JupyterHub.bind_url = f"{_scheme(site)}://{platform.address}:{platform.port}{platform.base_url}"
     if platform.public_url:
         c.JupyterHub.public_url = public_address(site)
     c.JupyterHub.hub_ip = gateway

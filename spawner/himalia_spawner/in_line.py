@@ -12,7 +12,7 @@ from jupyterhub.spawner import SpawnException
 from himalia.models import LeaseView
 from himalia.moments import localised
 
-PAGES = "/services/jobs/"
+PAGES = "services/jobs/"  #: below the hub's base URL
 FIRST_WORDS = "Waiting for a free place; it starts by itself."
 
 
@@ -22,8 +22,8 @@ class InLine(SpawnException):
     The hub's API answers 202 with the sentence and the page (also as Location); a browser is sent there.
     """
 
-    def __init__(self, lease: LeaseView, handler: Any) -> None:
-        page = page_of(lease.id)
+    def __init__(self, lease: LeaseView, handler: Any, hub_path: str) -> None:
+        page = page_of(lease.id, hub_path)
         api = isinstance(handler, APIHandler)
         said = sentence_of(lease)
         address = f"{handler.request.protocol}://{handler.request.host}{page}" if handler is not None else page
@@ -38,9 +38,9 @@ class InLine(SpawnException):
         self.jupyterhub_html_message = self.message_html
 
 
-def page_of(lease_id: str) -> str:
-    """Return where a person sees a wait."""
-    return f"{PAGES}waiting/{lease_id}"
+def page_of(lease_id: str, hub_path: str) -> str:
+    """Return where a person sees a wait; `hub_path` is the hub's own, such as `/hub/`."""
+    return f"{hub_path.rstrip('/').removesuffix('hub') or '/'}{PAGES}waiting/{lease_id}"
 
 
 def sentence_of(lease: LeaseView) -> str:

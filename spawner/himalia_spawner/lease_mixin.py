@@ -166,7 +166,7 @@ class LeaseMixin(ChoiceMixin, Spawner):
         if lease.without_gpus or not lease.lasting:
             raise no_room(lease)
         self._claim = None  # from here on it stands by itself: this start's end is not the end of the wait
-        raise InLine(lease, self.handler)
+        raise InLine(lease, self.handler, self.hub.base_url)
 
     async def _ask(self, client: LeaseClient, profile: str) -> LeaseView:
         """Ask for a new lease. The request is kept: a lease whose answer never arrived must be given back too."""

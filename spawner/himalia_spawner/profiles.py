@@ -155,7 +155,8 @@ def _render(
     ended: str = "",
 ) -> str:
     wishes = [
-        {"page": page_of(lease.id), "sentence": sentence_of(lease), "profile": lease.profile} for lease in waiting
+        {"page": page_of(lease.id, spawner.hub.base_url), "sentence": sentence_of(lease), "profile": lease.profile}
+        for lease in waiting
     ]
     kept = (spawner.orm_spawner.user_options or {}) if spawner.orm_spawner else {}
     last = waiting[0].profile if waiting else kept.get("profile")

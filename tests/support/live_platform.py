@@ -62,10 +62,11 @@ def free_ports(count: int) -> list[int]:
 class LivePlatform:
     """What the tests see of a platform, and what they do to it."""
 
-    def __init__(self, folder: Path, settings: str) -> None:
+    def __init__(self, folder: Path, settings: str, *, base_url: str = "/") -> None:
         port, hub_port, service_port, proxy_api_port = free_ports(4)
         lines = {
             "\n# port = 8000\n": f"\nport = {port}\n",
+            '\n# base_url = "/"\n': f'\nbase_url = "{base_url}"\n',
             "\n# hub_port = 8081\n# service_port = 8082\n# proxy_api_port = 8001\n": (
                 f"\nhub_port = {hub_port}\nservice_port = {service_port}\nproxy_api_port = {proxy_api_port}\n"
             ),

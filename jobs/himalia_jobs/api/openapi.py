@@ -154,10 +154,10 @@ class OpenAPIHandler(HimaliaHandler):
 
     async def get(self) -> None:
         """Describe all routes."""
-        self.answer(describe())
+        self.answer(describe(self.service.settings.prefix))
 
 
-def describe() -> dict[str, Any]:
+def describe(prefix: str = SERVICE_PREFIX) -> dict[str, Any]:
     """Return the OpenAPI description."""
     used = {model for row in ROUTES for model in (row[4], row[5]) if model is not None}
     _, schemas = models_json_schema(
@@ -170,7 +170,7 @@ def describe() -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Himalia", "version": VERSION},
-        "servers": [{"url": f"{SERVICE_PREFIX}api"}],
+        "servers": [{"url": f"{prefix}api"}],
         "paths": paths,
         "components": {
             "schemas": schemas.get("$defs", {}) | {"Error": _ERROR},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tornado.httputil import HTTPServerRequest
 from tornado.web import Application
 
 from ..pages.routes import page_routes
@@ -84,16 +85,28 @@ ROUTES: list[tuple[str, type[Any]]] = [
 ]
 
 
+class BelowBase(Application):
+    """Finds an address also below the hub's base URL."""
+
+    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
+        """Return what handles a request, by its path below the base URL; its `uri` stays as it was sent."""
+        base = self.settings["base"]
+        if base != "/" and request.path.startswith(f"{base.rstrip('/')}{SERVICE_PREFIX}".rstrip("/")):
+            request.path = request.path.removeprefix(base.rstrip("/"))
+        return super().find_handler(request, **kwargs)
+
+
 def make_application(service: Service | Refusing) -> Application:
-    """Return the application with all routes."""
+    """Return the application with all routes; who comes through the hub's proxy has the base URL before them."""
     shared = {"service": service}
-    return Application(
+    return BelowBase(
         [
             *((f"{API}/{route}", handler, shared) for route, handler in ROUTES),
             (f"{SERVICE_PREFIX}metrics", PrometheusHandler, shared),
-            *page_routes(shared),
+            *page_routes(shared, service.settings.prefix),
             (r".*", NotFoundHandler, shared),
         ],
+        base=service.settings.base,
         cookie_secret=service.settings.credentials.cookie_secret,
         xsrf_cookies=False,  # `HimaliaHandler.prepare` checks, once it is known whether a cookie or a token spoke
         default_handler_class=NotFoundHandler,

@@ -48,7 +48,8 @@ def hub(here: Here) -> Outcome:
     gateway = here.gateway
     if not gateway:
         return Outcome(ok=False, message="The servers' network, on which the hub listens, is not there.", advice=START)
-    url = f"http://{gateway}:{here.site.platform.hub_port}/hub/health"
+    platform = here.site.platform
+    url = f"http://{gateway}:{platform.hub_port}{platform.base_url}hub/health"
     return _answers(here, "hub", url)
 
 
@@ -62,7 +63,7 @@ def proxy(here: Here) -> Outcome:
     itself = _answers(here, "proxy", f"{base}/_chp_healthz")
     if itself.ok is not True:
         return itself
-    code = _status(f"{base}/hub/health")
+    code = _status(f"{base}{platform.base_url}hub/health")
     if code != 200:
         return Outcome(
             ok=False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,9 @@ AGAIN_SECONDS = 5  #: until a page that the service could not answer asks again 
 
 
 @cache
-def templates() -> Environment:
-    """Return the templates; what is put into them is escaped."""
+def templates(base: str) -> Environment:
+    """Return the templates for a base URL; what is put into them is escaped."""
+    prefix = f"{base.rstrip('/')}{SERVICE_PREFIX}"
     found = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
@@ -41,15 +42,16 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     found.filters.update(FILTERS)
-    found.globals.update({"asset": asset, "prefix": SERVICE_PREFIX, "version": VERSION, "icon": ICON})
+    found.globals.update({"asset": partial(asset, prefix), "prefix": prefix, "hub": f"{base}hub/"})
+    found.globals.update({"version": VERSION, "icon": ICON})
     return found
 
 
 @cache
-def asset(name: str) -> str:
+def asset(prefix: str, name: str) -> str:
     """Return the address of a static file, which changes with its content."""
     digest = sha256((STATIC / name).read_bytes()).hexdigest()[:12]
-    return f"{SERVICE_PREFIX}static/{name}?v={digest}"
+    return f"{prefix}static/{name}?v={digest}"
 
 
 class PageHandler(HimaliaHandler):
@@ -92,7 +94,7 @@ class PageHandler(HimaliaHandler):
     def _render(self, template: str, status: int, values: Mapping[str, Any]) -> None:
         self.set_status(status)
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.finish(templates().get_template(template).render({"here": "", **values}))
+        self.finish(templates(self.service.settings.base).get_template(template).render({"here": "", **values}))
 
     def _is_visit(self) -> bool:
         """Tell whether somebody opened the page; else a script of the page asks, or a form is sent."""

@@ -7,7 +7,6 @@ from himalia.gpus import GPUMode, SlotHealth
 from himalia.models import GPUModeRequest, GPUsView, SlotView
 
 from ..person import ADMIN
-from ..settings import SERVICE_PREFIX
 from .base import PageHandler
 
 LONGEST_WHY = 500
@@ -82,7 +81,7 @@ class ActPage(PageHandler):
         else:
             await operating.release(uuid, why, by)
         await self.service.wake()
-        self.redirect(SERVICE_PREFIX, status=303)
+        self.redirect(self.service.settings.prefix, status=303)
 
     async def _slot(self, uuid: str) -> SlotView:
         view = await self.service.ledger.gpus(self.person)
@@ -109,7 +108,7 @@ class ModePage(ActPage):
         else:
             await modes.set(uuid, self._request(mode, seats), by)
         await self.service.wake()
-        self.redirect(SERVICE_PREFIX, status=303)
+        self.redirect(self.service.settings.prefix, status=303)
 
     def _request(self, mode: str, seats: str) -> GPUModeRequest:
         if mode not in set(GPUMode):

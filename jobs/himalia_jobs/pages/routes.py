@@ -28,10 +28,10 @@ PAGES: list[tuple[str, type[Any]]] = [
 ]
 
 
-def page_routes(shared: dict[str, Any]) -> list[tuple[str, type[Any], dict[str, Any]]]:
+def page_routes(shared: dict[str, Any], prefix: str) -> list[tuple[str, type[Any], dict[str, Any]]]:
     """Return the pages, the way back from the login, and the files that pages load."""
     return [
-        (SERVICE_PREFIX.rstrip("/"), RedirectHandler, {"url": SERVICE_PREFIX}),
+        (SERVICE_PREFIX.rstrip("/"), RedirectHandler, {"url": prefix}),
         (f"{SERVICE_PREFIX}oauth_callback", LoginHandler, shared),
         (rf"{SERVICE_PREFIX}static/(.+)", StaticHandler, {"path": str(STATIC)}),
         *((f"{SERVICE_PREFIX}{path}", handler, shared) for path, handler in PAGES),

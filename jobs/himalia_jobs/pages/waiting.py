@@ -9,7 +9,6 @@ from himalia.models import WaitingView, WaitState
 from himalia_gpus.request import parse_request
 
 from ..person import SUBMIT
-from ..settings import SERVICE_PREFIX
 from ..store.records import LeaseRecord
 from .base import PageHandler
 
@@ -44,7 +43,7 @@ class WaitPage(PageHandler):
             view=view,
             said=said,
             notices=self.planned(),
-            choose=f"/hub/spawn/{_path(view)}",
+            choose=f"{self.service.settings.base}hub/spawn/{_path(view)}",
             without=waits and not view.meanwhile and parse_request(view.gpus).count > 0,
             offered=await self.service.ledger.profiles("servers", self.person) if waits else [],
         )
@@ -63,7 +62,7 @@ class LeavePage(WaitPage):
         except Busy as error:
             await self.show(await self.wait(wait_id), error.message)
             return
-        self.redirect(f"{SERVICE_PREFIX}waiting/{wait_id}", status=SEE_OTHER)
+        self.redirect(f"{self.service.settings.prefix}waiting/{wait_id}", status=SEE_OTHER)
 
 
 class StartPage(WaitPage):
@@ -80,7 +79,7 @@ class StartPage(WaitPage):
             await self.show(await self.wait(wait_id), error.message)
             return
         view = self.service.waiting.view(wish, self.person.reader)
-        self.redirect(f"/hub/spawn-pending/{_path(view)}", status=SEE_OTHER)
+        self.redirect(f"{self.service.settings.base}hub/spawn-pending/{_path(view)}", status=SEE_OTHER)
 
 
 class RestartPage(WaitPage):
@@ -96,7 +95,7 @@ class RestartPage(WaitPage):
         except Busy as error:
             await self.show(await self.wait(wait_id), error.message)
             return
-        self.redirect(f"{SERVICE_PREFIX}waiting/{wait_id}", status=SEE_OTHER)
+        self.redirect(f"{self.service.settings.prefix}waiting/{wait_id}", status=SEE_OTHER)
 
 
 def _path(view: WaitingView) -> str:

@@ -1,10 +1,11 @@
+import { PageConfig } from '@jupyterlab/coreutils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { JSX } from 'react';
 
 import type { IGpus, ISlotView } from '../words';
 
-/** The service's own page of all GPUs, on the platform's origin. */
-const PAGE = '/services/jobs/';
+/** The service's own page of all GPUs, on the platform's origin below the hub's base URL. */
+const PAGE = `${PageConfig.getOption('hubPrefix').replace(/hub\/?$/, '') || '/'}services/jobs/`;
 
 export interface IGpuSummaryProps {
   gpus: IGpus;

@@ -78,15 +78,16 @@ class Place:
 
     @property
     def hub_url(self) -> str:
-        """The hub itself, as this machine reaches it."""
-        return f"http://{self.gateway}:{self.site.platform.hub_port}"
+        """What the hub's own pages are below, as this machine reaches it; without a slash at its end."""
+        platform = self.site.platform
+        return f"http://{self.gateway}:{platform.hub_port}{platform.base_url.rstrip('/')}"
 
     @property
     def proxy_url(self) -> str:
-        """The proxy, as this machine reaches it."""
+        """What people open, as this machine reaches it: the proxy and the base URL, without a slash at its end."""
         platform = self.site.platform
         address = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}.get(platform.address, platform.address)
-        return f"{'https' if self.site.tls.certificate else 'http'}://{address}:{platform.port}"
+        return f"{'https' if self.site.tls.certificate else 'http'}://{address}:{platform.port}{platform.base_url.rstrip('/')}"
 
     @property
     def environment(self) -> dict[str, str]:

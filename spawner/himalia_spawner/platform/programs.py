@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from himalia.errors import LocalError
 
@@ -34,7 +35,7 @@ def programs(place: Place) -> tuple[Program, ...]:
             name="proxy",
             title="proxy",
             command=(sys.executable, "-P", "-m", "himalia_spawner.platform.proxy"),
-            ready_url=f"{place.proxy_url}/_chp_healthz",
+            ready_url=f"{origin(place.proxy_url)}/_chp_healthz",
         ),
         Program(
             name="hub",
@@ -60,13 +61,19 @@ def proxy_command(place: Place) -> list[str]:
         "--api-port",
         str(platform.proxy_api_port),
         "--default-target",
-        place.hub_url,
+        origin(place.hub_url),
         "--error-target",
         f"{place.hub_url}/hub/error",
     ]
     if tls.certificate and tls.key:
         command += ["--ssl-cert", str(tls.certificate), "--ssl-key", str(tls.key)]
     return command
+
+
+def origin(url: str) -> str:
+    """Return an address without its path."""
+    found = urlsplit(url)
+    return f"{found.scheme}://{found.netloc}"
 
 
 def check_programs() -> None:

@@ -219,6 +219,7 @@ def test_a_certificate_makes_it_https(tmp_path):
         ("", "http://127.0.0.1:8000/"),
         ('[platform]\naddress = "0.0.0.0"\n', ""),
         ('[platform]\npublic_url = "https://gpu.example.org"\n', "https://gpu.example.org/"),
+        ('[platform]\npublic_url = "https://example.org"\nbase_url = "gpu"\n', "https://example.org/gpu/"),
     ],
 )
 def test_servers_learn_the_address_that_people_type(tmp_path, text, address):
@@ -245,13 +246,26 @@ def test_a_mistake_in_the_file_is_told_with_the_settings_name(tmp_path):
     [
         ("gpu.example.org", "write the whole address"),
         ("ftp://gpu.example.org/", "write the whole address"),
-        ("https://example.org/himalia/", "a host name of its own"),
-        ("https://example.org/?next=x", "a host name of its own"),
+        ("https://example.org/himalia/", "set as base_url"),
+        ("https://example.org/?next=x", "set as base_url"),
     ],
 )
 def test_an_address_that_would_make_wrong_links_is_refused(tmp_path, url, said):
     with pytest.raises(LocalError, match=rf"platform\.public_url: .*{said}"):
         configured(tmp_path, f'[platform]\npublic_url = "{url}"\n')
+
+
+@pytest.mark.parametrize("path", ["/gpu", "gpu/", "/gpu/", "/gpu/lab.1"])
+def test_a_path_is_taken_however_its_slashes_are_written(tmp_path, path):
+    address = configured(tmp_path, f'[platform]\nbase_url = "{path}"\n').JupyterHub.bind_url
+
+    assert address == f"http://127.0.0.1:8000/{path.strip('/')}/"
+
+
+@pytest.mark.parametrize("path", ["//gpu", "/../gpu", "/gpu?x", "/g pu", "https://example.org/gpu", "/gpu/%2e%2e/"])
+def test_a_path_that_a_browser_would_read_otherwise_is_refused(tmp_path, path):
+    with pytest.raises(LocalError, match=r"platform\.base_url: .*plain letters"):
+        configured(tmp_path, f'[platform]\nbase_url = "{path}"\n')
 
 
 def test_two_processes_that_come_first_agree_on_the_tokens(tmp_path):

@@ -1,3 +1,4 @@
+import type { IPlace } from './line';
 import type {
   IArtifactList,
   IGpus,
@@ -49,6 +50,11 @@ export class Api {
 
   info(): Promise<IInfo> {
     return this._extension('info');
+  }
+
+  /** Return the address of the service's own pages, which lie above its API. */
+  async pages(): Promise<string> {
+    return (await this.info()).service_url.replace(/api\/*$/, '');
   }
 
   preview(directory: string, signal?: AbortSignal): Promise<IPreview> {
@@ -114,6 +120,11 @@ export class Api {
 
   cancel(id: string): Promise<IJob> {
     return this._service(`${jobPath(id)}/cancel`, post());
+  }
+
+  /** Give a job another place among one's own in line; nobody else moves. */
+  move(id: string, place: IPlace): Promise<IJob> {
+    return this._service(`${jobPath(id)}/move`, post(place));
   }
 
   rerun(id: string): Promise<IJob> {

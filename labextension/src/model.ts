@@ -41,6 +41,8 @@ export class JobsModel implements IDisposable {
   me: IMe | null = null;
   gpus: IGpus | null = null;
   profiles: IProfile[] = [];
+  /** Where the service's own pages are; empty until it is known. */
+  pages = '';
   /** Whether the first answer is still awaited. */
   loading = true;
   /** What is wrong, in words; empty when nothing is. */
@@ -153,6 +155,7 @@ export class JobsModel implements IDisposable {
   private async _load(): Promise<void> {
     // Who asks comes first: it is the cheapest question, and its answer names the stream.
     this.me ??= await this.api.me();
+    this.pages ||= await this.api.pages();
     if (!this._events && !this._disposed) {
       // Follow before reading: nothing that changes meanwhile is missed.
       const sink = {

@@ -29,6 +29,9 @@ export namespace CommandIds {
   export const runNotebook = 'himalia:run-notebook';
   export const open = 'himalia:open-job';
   export const cancel = 'himalia:cancel-job';
+  export const moveUp = 'himalia:move-job-up';
+  export const moveDown = 'himalia:move-job-down';
+  export const moveFirst = 'himalia:move-job-first';
   export const rerun = 'himalia:rerun-job';
   export const remove = 'himalia:delete-job';
   export const askForGpu = 'himalia:ask-for-gpu';

@@ -75,6 +75,8 @@ export interface IJob extends IJobSummary {
   env: Record<string, string>;
   timeout_seconds: number;
   retries: number;
+  /** Whether it gives way to those who are not; an older service does not tell. */
+  preemptible?: boolean;
   rerun_of: string | null;
   cancelled_by: string | null;
   attempts: IAttempt[];
@@ -100,7 +102,9 @@ export interface IJobRequest {
   command?: string;
   notebook?: INotebookRun;
   workdir?: string;
+  gpus?: string;
   timeout?: string;
+  preemptible?: boolean;
   idempotency_key: string;
 }
 
@@ -145,11 +149,22 @@ export interface ISlotView extends ISlot {
   health_detail?: string;
 }
 
+/** A maintenance or a reservation, under way or soon. */
+export interface IPlanned {
+  kind: 'maintenance' | 'reservation';
+  /** A sentence; the moments in it are UTC stamps. */
+  text: string;
+  start: string;
+  end: string;
+}
+
 export interface IGpus {
   slots: ISlotView[];
   free: number;
   /** A sentence where there are no GPUs, or they are simulated. */
   note: string;
+  /** What is planned; an older service does not tell. */
+  notices?: IPlanned[];
 }
 
 export interface IProject {

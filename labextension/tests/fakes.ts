@@ -87,6 +87,7 @@ export class FakeConnection implements IConnection {
 export function answersWith(jobs: IJobSummary[]): Answers {
   return {
     me: { name: 'alice', admin: false, teams: [], version: '0.1.0' },
+    info: { version: '0.1.0', service_url: '/hub/services/jobs/api/', same_origin: true },
     gpus: { slots: [], free: 0, note: '' },
     profiles: { profiles: [] },
     projects: { projects: [] },

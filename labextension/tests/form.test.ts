@@ -250,3 +250,63 @@ test('what was typed for a directory is there again when the directory is', asyn
 
   expect(form.fields.command).toBe('python a.py --long');
 });
+
+const GPU_PROFILE = {
+  name: 'gpu',
+  title: 'One GPU',
+  description: '',
+  image: '',
+  cpus: 1,
+  memory_bytes: 2 ** 30,
+  gpus: '1',
+  time_limit_seconds: 3600,
+  max_time_limit_seconds: 7200,
+  servers: true,
+  jobs: true,
+  free_now: true,
+  sentence: ''
+};
+
+test('the GPUs are those of the profile until others are asked for', async () => {
+  await opened({ profiles: { profiles: [GPU_PROFILE] } });
+  form.set('command', 'true');
+  expect(form.hasGpus).toBe(true);
+
+  await form.submit();
+  expect(connection.bodyOf('submit')).not.toHaveProperty('job.gpus');
+
+  form.set('gpus', ' A100,H100:1 ');
+  await form.submit();
+  expect(connection.bodyOf('submit')).toHaveProperty('job.gpus', 'A100,H100:1');
+});
+
+test('where there is no GPU to ask for, none is asked about', async () => {
+  await opened({ profiles: { profiles: [{ ...GPU_PROFILE, gpus: '0' }] } });
+
+  expect(form.hasGpus).toBe(false);
+});
+
+test('a GPU request that cannot be read is refused at its field, until it is changed', async () => {
+  const error = { code: 'invalid', message: 'No.', fields: { gpus: "'x!' is no GPU request." } };
+  await opened({ submit: () => Response.json({ error }, { status: 422 }) });
+  form.set('command', 'true');
+  form.set('gpus', 'x!');
+
+  await form.submit();
+  expect(form.errors).toEqual({ gpus: "'x!' is no GPU request." });
+
+  form.set('gpus', '1');
+  expect(form.errors.gpus).toBeUndefined();
+});
+
+test('a job gives way only where that is asked for', async () => {
+  await opened();
+  form.set('command', 'true');
+
+  await form.submit();
+  expect(connection.bodyOf('submit')).not.toHaveProperty('job.preemptible');
+
+  form.set('preemptible', true);
+  await form.submit();
+  expect(connection.bodyOf('submit')).toHaveProperty('job.preemptible', true);
+});

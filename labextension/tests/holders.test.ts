@@ -1,8 +1,9 @@
 import { nullTranslator } from '@jupyterlab/translation';
-import { expect, test } from 'vitest';
+import { Signal } from '@lumino/signaling';
+import { afterEach, expect, test, vi } from 'vitest';
 
 import { holdersToAsk } from '../src/components/AskHolders';
-import { timeLeft } from '../src/server';
+import { TimeLeft, timeLeft } from '../src/server';
 import type { IServer, IWaitingFor } from '../src/words';
 import { job } from './fakes';
 
@@ -45,4 +46,29 @@ test('the status bar says when a server ends', () => {
   const ends = timeLeft(server({ ends_at: '2030-01-01T13:00:00Z', idle_seconds: 600 }), NOW, trans);
 
   expect(ends).toMatch(/^GPU idle for 10 min · Server ends .*\d\d/);
+});
+
+afterEach(() => vi.useRealTimers());
+
+test('the status bar asks every minute and with every notice, and no more once it is gone', async () => {
+  vi.useFakeTimers();
+  const shown: string[] = [];
+  const servers = vi.fn(() => Promise.resolve([server({ idle_seconds: 600 })]));
+  const noticed = new Signal<object, void>({});
+  const left = new TimeLeft(
+    { api: { servers }, noticed },
+    () => true,
+    text => shown.push(text),
+    trans
+  );
+
+  await vi.advanceTimersByTimeAsync(60_000);
+  noticed.emit();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(shown).toEqual(['GPU idle for 10 min', 'GPU idle for 10 min']);
+
+  left.dispose();
+  noticed.emit();
+  await vi.advanceTimersByTimeAsync(120_000);
+  expect(servers).toHaveBeenCalledTimes(2);
 });

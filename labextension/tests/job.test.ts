@@ -17,8 +17,14 @@ test('the command line of a job submits the same', () => {
   const line = cliLine(job({ command: ['python', 'train.py'], timeout_seconds: 9000 }));
 
   expect(line).toBe(
-    'himalia submit --project digits --profile small --timeout 2h30m -- python train.py'
+    'himalia submit --project digits --profile small --gpu 0 --timeout 2h30m -- python train.py'
   );
+});
+
+test('the command line asks for the same GPUs, and gives way as well', () => {
+  const line = cliLine(job({ gpus: 'A100,H100', preemptible: true }));
+
+  expect(line).toContain('--gpu A100,H100 --preemptible');
 });
 
 test('the command line of a notebook keeps the types of its parameters', () => {

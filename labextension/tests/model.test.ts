@@ -84,6 +84,12 @@ test('a live job that the service does not know any more leaves the list', async
   expect(model.jobs).toEqual([]);
 });
 
+test("where the service's own pages are comes from where its API is", async () => {
+  await started([]);
+
+  expect(model.pages).toBe('/hub/services/jobs/');
+});
+
 test('the stream ends with the model', async () => {
   const events = await started([]);
 

@@ -70,7 +70,10 @@ def test_who_waits_asks_and_gets_the_gpu_when_the_holder_agrees(
     question = toast(holders["bob"], "carol waits for a GPU like the one of your server")
     expect(question).to_be_visible()
     picture(holders["bob"], "two-gpus-asked")
-    question.get_by_role("button", name="Release it: stop my server").click()
+    buttons = question.locator(".jp-toast-button")
+    assert len({box["y"] for box in (one.bounding_box() for one in buttons.all())}) == 1  # a row, each of one line
+    assert all(one.bounding_box()["height"] < 30 for one in buttons.all())
+    question.get_by_role("button", name="Stop server").click()
 
     expect(row).to_have_attribute("data-state", "running", timeout=60_000)
     expect(row).to_have_attribute("data-state", "succeeded", timeout=60_000)

@@ -101,11 +101,12 @@ def answer_askers(db: Connection, notice: NoticeRecord, *, released: bool) -> li
 
 
 def _actions(hold: Hold) -> dict[str, str]:
+    """Return the answers with the words of their buttons; Lab has room for three short ones in a row."""
     if hold.kind == "job":
         return {told.CANCEL: "Cancel my job", told.KEEP: "Keep it"}
     return {
-        told.STOP: "Release it: stop my server",
-        told.RESTART: "Release it: restart without a GPU",
+        told.STOP: "Stop server",
+        told.RESTART: "Restart without GPU",
         told.KEEP: "Keep it",
     }
 

@@ -106,7 +106,7 @@ def _warn_server(db: Connection, held: Held, record: WatchedRecord, one: Standin
     actions = {told.KEEP: "Keep"} if may_keep(one) else {}
     actions[told.STOP] = "Stop now"
     if one.terms.then == "restart":
-        actions[told.RESTART] = "Restart now without a GPU"
+        actions[told.RESTART] = "Restart without GPU"
     notices.tell(
         db,
         user_id=held.lease.user_id,

@@ -1,29 +1,29 @@
-import { PageConfig } from '@jupyterlab/coreutils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { JSX } from 'react';
 
 import type { IGpus, ISlotView } from '../words';
-
-/** The service's own page of all GPUs, on the platform's origin below the hub's base URL. */
-const PAGE = `${PageConfig.getOption('hubPrefix').replace(/hub\/?$/, '') || '/'}services/jobs/`;
+import { Planned } from './Planned';
 
 export interface IGpuSummaryProps {
   gpus: IGpus;
+  /** The address of the service's own page of all GPUs. */
+  page: string;
   trans: TranslationBundle;
 }
 
-/** How many GPUs are free, as a sentence and as one small box for each. */
-export function GpuSummary({ gpus, trans }: IGpuSummaryProps): JSX.Element {
-  const { slots, free, note } = gpus;
+/** What is planned, and how many GPUs are free: as a sentence and as one small box for each. */
+export function GpuSummary({ gpus, page, trans }: IGpuSummaryProps): JSX.Element {
+  const { slots, free, note, notices } = gpus;
   // Seats and slices are slots of one GPU.
   const count = new Set(slots.map(slot => slot.gpu ?? slot.uuid)).size;
   const simulated = slots.some(slot => slot.simulated);
   return (
     <section className="jp-himalia-Gpus" aria-label={trans.__('GPUs')} title={note || undefined}>
+      <Planned planned={notices ?? []} trans={trans} />
       <div className="jp-himalia-Gpus-line">
         <span>{sentence(count, free, trans)}</span>
         {simulated && <span className="jp-himalia-Tag">{trans.__('simulated')}</span>}
-        <a className="jp-himalia-Gpus-all" href={PAGE} target="_blank" rel="noreferrer">
+        <a className="jp-himalia-Gpus-all" href={page} target="_blank" rel="noreferrer">
           {trans.__('Who has which')}
         </a>
       </div>

@@ -1,6 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { JSX } from 'react';
 
+import { byPosition, ownLine } from '../line';
 import type { IJobSummary } from '../words';
 import { hasEnded } from '../words';
 import { useNow } from './hooks';
@@ -18,6 +19,8 @@ export interface IJobListProps {
   visible: boolean;
   onOpen: (id: string) => void;
   onCancel: (id: string) => void;
+  /** Offer the places that a job can be given in line, beside a button. */
+  onMove: (id: string, beside: Element) => void;
   onOlder: () => void;
   trans: TranslationBundle;
 }
@@ -54,19 +57,17 @@ export function JobList(props: IJobListProps): JSX.Element {
   );
 }
 
-function byPosition(a: IJobSummary, b: IJobSummary): number {
-  return (a.position ?? Infinity) - (b.position ?? Infinity);
-}
-
 interface IGroupProps extends IJobListProps {
   title: string;
   now: number;
 }
 
-function Group({ title, jobs, now, me, onOpen, onCancel, trans }: IGroupProps): JSX.Element | null {
+function Group(props: IGroupProps): JSX.Element | null {
+  const { title, jobs, now, me, onOpen, onCancel, onMove, trans } = props;
   if (jobs.length === 0) {
     return null;
   }
+  const several = ownLine(jobs, me).length > 1;
   return (
     <section className="jp-himalia-Group" aria-label={title}>
       <h3 className="jp-himalia-Heading">
@@ -81,6 +82,7 @@ function Group({ title, jobs, now, me, onOpen, onCancel, trans }: IGroupProps): 
             foreign={job.user !== me}
             onOpen={onOpen}
             onCancel={onCancel}
+            onMove={several && job.state === 'queued' && job.user === me ? onMove : undefined}
             trans={trans}
           />
         ))}

@@ -1,5 +1,5 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { stopIcon } from '@jupyterlab/ui-components';
+import { ellipsesIcon, stopIcon } from '@jupyterlab/ui-components';
 import type { JSX } from 'react';
 
 import { formatDuration, formatMoment, secondsBetween } from '../format';
@@ -15,11 +15,14 @@ export interface IJobRowProps {
   foreign: boolean;
   onOpen: (id: string) => void;
   onCancel: (id: string) => void;
+  /** Given where the job can have another place in line. */
+  onMove?: (id: string, beside: Element) => void;
   trans: TranslationBundle;
 }
 
 /** One job of the list: what it is, where it is, and why it waits or failed. */
-export function JobRow({ job, now, foreign, onOpen, onCancel, trans }: IJobRowProps): JSX.Element {
+export function JobRow(props: IJobRowProps): JSX.Element {
+  const { job, now, foreign, onOpen, onCancel, onMove, trans } = props;
   const live = !hasEnded(job);
   const why = job.state === 'cancelled' ? '' : whyOf(job, trans);
   const facts = [job.project, foreign ? job.user : '', requestOf(job, trans)]
@@ -40,6 +43,17 @@ export function JobRow({ job, now, foreign, onOpen, onCancel, trans }: IJobRowPr
         </span>
         {why && <span className="jp-himalia-JobRow-why">{why}</span>}
       </button>
+      {onMove && (
+        <button
+          className="jp-himalia-IconButton"
+          title={trans.__('Move %1 in line', job.name)}
+          aria-label={trans.__('Move %1 in line', job.name)}
+          aria-haspopup="menu"
+          onClick={event => onMove(job.id, event.currentTarget)}
+        >
+          <ellipsesIcon.react tag="span" width="16px" height="16px" />
+        </button>
+      )}
       {live && !job.cancel_requested && (
         <button
           className="jp-himalia-IconButton"

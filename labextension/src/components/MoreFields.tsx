@@ -4,6 +4,7 @@ import type { JSX } from 'react';
 import { formatDuration } from '../format';
 import type { SubmitForm } from '../submit/form';
 import { Field } from './Field';
+import { PreemptibleField } from './PreemptibleField';
 
 export interface IMoreFieldsProps {
   form: SubmitForm;
@@ -50,6 +51,7 @@ export function MoreFields({ form, teams, trans }: IMoreFieldsProps): JSX.Elemen
           />
         )}
       </Field>
+      <PreemptibleField form={form} trans={trans} />
     </details>
   );
 }

@@ -14,12 +14,14 @@ export interface ISidebarProps {
   visible: boolean;
   onOpen: (id: string) => void;
   onCancel: (id: string) => void;
+  /** Offer the places that a job can be given in line, beside a button. */
+  onMove: (id: string, beside: Element) => void;
   trans: TranslationBundle;
 }
 
 /** The sidebar: what is free, the form, and the jobs. */
 export function Sidebar(props: ISidebarProps): JSX.Element {
-  const { model, form, visible, onOpen, onCancel, trans } = props;
+  const { model, form, visible, onOpen, onCancel, onMove, trans } = props;
   useSignal(model.changed);
   useSignal(form.changed);
   const known = model.me !== null;
@@ -29,7 +31,7 @@ export function Sidebar(props: ISidebarProps): JSX.Element {
       {model.loading && !known && (
         <p className="jp-himalia-Empty">{trans.__('Asking the job service…')}</p>
       )}
-      {model.gpus && <GpuSummary gpus={model.gpus} trans={trans} />}
+      {model.gpus && <GpuSummary gpus={model.gpus} page={model.pages} trans={trans} />}
       {known && (
         <details className="jp-himalia-Section" open>
           <summary className="jp-himalia-Heading">{trans.__('Submit a job')}</summary>
@@ -50,6 +52,7 @@ export function Sidebar(props: ISidebarProps): JSX.Element {
           visible={visible}
           onOpen={onOpen}
           onCancel={onCancel}
+          onMove={onMove}
           onOlder={() => void model.loadOlder()}
           trans={trans}
         />

@@ -5,6 +5,7 @@ import type { FormEvent, JSX, KeyboardEvent } from 'react';
 import type { SubmitForm } from '../submit/form';
 import type { IProfile } from '../words';
 import { Field } from './Field';
+import { GpuField } from './GpuField';
 import { MoreFields } from './MoreFields';
 import { PreviewLine } from './PreviewLine';
 import { ProfileField } from './ProfileField';
@@ -41,6 +42,7 @@ export function SubmitView({ form, profiles, teams, trans }: ISubmitViewProps): 
       />
       <WorkField form={form} trans={trans} />
       <ProfileField form={form} profiles={profiles} trans={trans} />
+      <GpuField form={form} trans={trans} />
       <Field label={trans.__('Project')} error={form.errors.project}>
         {(id, describedBy) => (
           <>

@@ -7,8 +7,12 @@ export function cliLine(job: IJob): string {
   const parts = [
     'himalia submit',
     `--project ${quoted(job.project)}`,
-    `--profile ${quoted(job.profile)}`
+    `--profile ${quoted(job.profile)}`,
+    `--gpu ${quoted(job.gpus)}`
   ];
+  if (job.preemptible) {
+    parts.push('--preemptible');
+  }
   if (job.experiment) {
     parts.push(`--experiment ${quoted(job.experiment)}`);
   }

@@ -3,6 +3,8 @@ import { Dialog, Notification, showDialog } from '@jupyterlab/apputils';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
 import { messageOf } from '../api';
+import type { IPlace, Move } from '../line';
+import { ownLine, placeFor } from '../line';
 import type { JobsModel } from '../model';
 import { CommandIds, IJobsModel } from '../tokens';
 
@@ -11,7 +13,7 @@ const ARGUMENTS = { type: 'object', required: ['id'], properties: { id: { type: 
 /** What can be done with a job. */
 export const actionsPlugin: JupyterFrontEndPlugin<void> = {
   id: 'himalia:actions',
-  description: 'The commands Cancel, Run again and Delete of a job.',
+  description: 'The commands of a job: Cancel, Run Again, Delete, and those that move it in line.',
   autoStart: true,
   requires: [IJobsModel],
   optional: [ITranslator],
@@ -41,6 +43,28 @@ export const actionsPlugin: JupyterFrontEndPlugin<void> = {
         model.take(await api.cancel(id));
       }
     });
+    const addMove = (command: string, label: string, move: Move): void => {
+      const placeOf = (id: string): IPlace | null =>
+        placeFor(ownLine(model.jobs, model.me?.name ?? ''), id, move);
+      app.commands.addCommand(command, {
+        label,
+        describedBy: { args: ARGUMENTS },
+        isEnabled: args => placeOf(args.id as string) !== null,
+        execute: async args => {
+          const id = args.id as string;
+          const place = placeOf(id);
+          if (place) {
+            await api.move(id, place).then(
+              job => model.take(job),
+              error => void Notification.error(messageOf(error))
+            );
+          }
+        }
+      });
+    };
+    addMove(CommandIds.moveUp, trans.__('Move Up'), 'up');
+    addMove(CommandIds.moveDown, trans.__('Move Down'), 'down');
+    addMove(CommandIds.moveFirst, trans.__('To the Front of My Jobs'), 'first');
     add(CommandIds.rerun, trans.__('Run Job Again'), async id => {
       const job = await api.rerun(id);
       model.take(job);

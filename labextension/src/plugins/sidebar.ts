@@ -5,6 +5,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
 import type { JobsModel } from '../model';
 import { CommandIds, IJobsModel, ISubmitting, SIDEBAR_ID } from '../tokens';
+import { offerMoves } from '../widgets/moveMenu';
 import { SidebarWidget } from '../widgets/sidebar';
 
 /** The sidebar. */
@@ -28,6 +29,7 @@ export const sidebarPlugin: JupyterFrontEndPlugin<void> = {
       model,
       form,
       onOpen: id => void commands.execute(CommandIds.open, { id }),
+      onMove: (id, beside) => offerMoves(app, id, beside),
       onCancel: id => void commands.execute(CommandIds.cancel, { id }),
       trans
     });

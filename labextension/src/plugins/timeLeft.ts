@@ -5,11 +5,8 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 
 import type { JobsModel } from '../model';
-import { timeLeft } from '../server';
+import { TimeLeft } from '../server';
 import { IJobsModel } from '../tokens';
-
-/** How often it is asked: what it shows is minutes. */
-const ASK_MILLISECONDS = 60_000;
 
 /** Shows in the status bar how long this server's GPU has been idle, and when the server ends. */
 export const timeLeftPlugin: JupyterFrontEndPlugin<void> = {
@@ -31,21 +28,14 @@ export const timeLeftPlugin: JupyterFrontEndPlugin<void> = {
     const item = new Widget();
     item.addClass('jp-himalia-TimeLeft');
     bar.registerStatusItem('himalia:time-left', { item, align: 'right', rank: 90 });
-    const ask = (): void => {
-      if (document.hidden) {
-        return; // nobody reads it
-      }
-      model.api.servers().then(
-        servers => {
-          const name = PageConfig.getOption('hubServerName');
-          const user = PageConfig.getOption('hubServerUser');
-          const mine = servers.find(one => one.server === name && (!user || one.user === user));
-          item.node.textContent = mine ? timeLeft(mine, Date.now(), trans) : '';
-        },
-        () => undefined // the sidebar says what is wrong
-      );
-    };
-    model.noticed.connect(ask);
-    setInterval(ask, ASK_MILLISECONDS);
+    const name = PageConfig.getOption('hubServerName');
+    const user = PageConfig.getOption('hubServerUser');
+    const left = new TimeLeft(
+      model,
+      server => server.server === name && (!user || server.user === user),
+      text => (item.node.textContent = text),
+      trans
+    );
+    item.disposed.connect(() => left.dispose());
   }
 };

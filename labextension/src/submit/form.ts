@@ -20,11 +20,15 @@ export interface IFields {
   command: string;
   notebook: string;
   profile: string;
+  /** The GPU request; empty for the profile's. */
+  gpus: string;
   project: string;
   /** The owner of the project; empty for one's own. */
   owner: string;
   name: string;
   timeout: string;
+  /** Whether it gives way when others need the GPU. */
+  preemptible: boolean;
 }
 
 type FieldName = keyof IFields | 'directory' | 'form';
@@ -34,10 +38,12 @@ const EMPTY: IFields = {
   command: '',
   notebook: '',
   profile: '',
+  gpus: '',
   project: '',
   owner: '',
   name: '',
-  timeout: ''
+  timeout: '',
+  preemptible: false
 };
 
 const BEGINNING: IProgress = {
@@ -76,6 +82,12 @@ export class SubmitForm implements IDisposable {
   get profile(): IProfile | undefined {
     const { profiles } = this._model;
     return profiles.find(profile => profile.name === this.fields.profile) ?? profiles[0];
+  }
+
+  /** Whether there are GPUs to ask for, as far as it is known. */
+  get hasGpus(): boolean {
+    const { gpus, profiles } = this._model;
+    return Boolean(gpus?.slots.length) || profiles.some(profile => profile.gpus !== '0');
   }
 
   /** The names of the owner's projects, to choose from. */
@@ -233,11 +245,14 @@ export class SubmitForm implements IDisposable {
   }
 
   private _request(): IJobRequest {
-    const { kind, command, notebook, project, owner, name, timeout } = this.fields;
+    const { kind, command, notebook, project, owner, gpus, name, timeout, preemptible } =
+      this.fields;
     return {
       project: project.trim() || (this.preview?.project ?? ''),
       ...(owner && { owner }),
       ...(this.profile && { profile: this.profile.name }),
+      ...(gpus.trim() && { gpus: gpus.trim() }),
+      ...(preemptible && { preemptible }),
       ...(name.trim() && { name: name.trim() }),
       ...(timeout.trim() && { timeout: timeout.trim() }),
       ...(kind === 'command'

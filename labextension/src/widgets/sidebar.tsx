@@ -14,6 +14,7 @@ export interface ISidebarOptions {
   form: SubmitForm;
   onOpen: (id: string) => void;
   onCancel: (id: string) => void;
+  onMove: (id: string, beside: Element) => void;
   trans: TranslationBundle;
 }
 

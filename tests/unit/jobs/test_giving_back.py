@@ -177,7 +177,7 @@ async def test_by_setting_a_server_goes_on_without_its_gpu(tmp_path: Path):
         lease = await work.server()
         await work.idle_for(UNTIL_TOLD)
         (notice,) = await work.told()
-        assert notice["actions"]["restart"] == "Restart now without a GPU"
+        assert notice["actions"]["restart"] == "Restart without GPU"
         assert "the server is restarted without it" in notice["sentence"]
 
         await work.idle_for(WARNING)

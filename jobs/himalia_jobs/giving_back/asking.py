@@ -106,7 +106,7 @@ def _actions(hold: Hold) -> dict[str, str]:
         return {told.CANCEL: "Cancel my job", told.KEEP: "Keep it"}
     return {
         told.STOP: "Stop server",
-        told.RESTART: "Restart without GPU",
+        told.RESTART: "Restart without",
         told.KEEP: "Keep it",
     }
 

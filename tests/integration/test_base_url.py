@@ -72,6 +72,7 @@ def test_hub_servers_pages_and_api_are_found_below_the_path(below: LivePlatform,
         holder.cancel()
     ada.start_server("plain")
     lab = browser.get("user/ada/lab")
+    told = ada.get("user/ada/himalia/api/info").json()
     ada.stop_server()
 
     assert re.fullmatch(r"/gpu/lab/services/jobs/waiting/\w{12}", waiting)
@@ -79,6 +80,7 @@ def test_hub_servers_pages_and_api_are_found_below_the_path(below: LivePlatform,
     assert (str(left.url), "The wait was cancelled." in left.text) == (str(page.url), True)
     assert f'href="{waiting}"' in form.text
     assert str(lab.url) == f"{below.url}/user/ada/lab"
+    assert told["service_url"] == "/gpu/lab/services/jobs/api/"  # where Lab's links lead to, too
     own = {link for answer in (gpus, page, left) for link in re.findall(r'(?:href|src|action)="(/[^"]*)"', answer.text)}
     assert {"/gpu/lab/hub/home", "/gpu/lab/hub/spawn/ada", "/gpu/lab/services/jobs/usage"} <= own
     assert {link for link in own if not link.startswith("/gpu/lab/")} == set()

@@ -16,8 +16,7 @@ from pydantic import BaseModel
 from reading import default_of, kind_of, lines_of, model_of, table, values
 from told import ENVIRONMENT, PLACES
 
-import himalia_jobs.endings
-from himalia import container, errors, gpus, models, reasons, site, states
+from himalia import container, errors, gpus, models, reasons, retrying, site, states
 from himalia.cli import jobfile, output
 from himalia.cli.reference import reference, sections
 from himalia.cli.submit import submit
@@ -90,7 +89,9 @@ def settings_page() -> str:
 def job_file_page() -> str:
     """Describe himalia-job.toml."""
     helps = {
-        option.opts[0].lstrip("-"): option.help or "" for option in submit.params if isinstance(option, click.Option)
+        option.opts[0].lstrip("-").replace("-", "_"): option.help or ""
+        for option in submit.params
+        if isinstance(option, click.Option)
     }
     helps["command"] = "What to run: a list of words, or a text that runs through `sh -c`."
     helps["env"] = "A table: environment variables by name."
@@ -148,7 +149,7 @@ def states_page() -> str:
     ]
     lease_rows = [(f"`{value}`", comment) for value, comment in values(states.LeaseState)]
     gpu_rows = [(f"`{value}`", comment) for value, comment in values(gpus.SlotHealth)]
-    retried = himalia_jobs.endings.WORTH_A_RETRY
+    retried = retrying.parse_retry_on(retrying.DEFAULT)
     waits = [reason for reason in reasons.Reason if reason in reasons.WAITING_REASONS]
     ends = [reason for reason in reasons.Reason if reason not in reasons.WAITING_REASONS]
     parts = [
@@ -160,11 +161,15 @@ def states_page() -> str:
         "## How sure an expected start is\n",
         table(("sure", "what it rests on"), [(f"`{value}`", comment) for value, comment in values(reasons.Sure)]),
         "## Why a job ended\n",
-        "With `--retries N` a failed job is tried again, at most N times, after the reasons that are marked.\n",
+        "With `--retries N` a failed job is tried again, at most N times, after the reasons that are marked, unless "
+        "`--retry-on` says after which ([causes](#causes-of-a-retry)).\n",
         table(
             ("reason", "what people read", "tried again"),
-            [(f"`{reason}`", reasons.SENTENCES[reason], "yes" if reason in retried else "") for reason in ends],
+            [(f"`{reason}`", reasons.SENTENCES[reason], "yes" if retried.covers(reason) else "") for reason in ends],
         ),
+        "## Causes of a retry\n",
+        f"What `--retry-on`, `retry_on` in `himalia-job.toml` and the API's `retry_on` take; `{retrying.DEFAULT}` unless told.\n",
+        f"```\n{inspect.getdoc(retrying) or ''}\n```\n",
         "## States of a lease\n",
         table(("state", "where the lease is"), lease_rows),
         "## States of a GPU\n",

@@ -31,6 +31,9 @@ admins = ["root-admin"]
 stop_grace = "2s"
 disk_reserve = "64M"
 
+[queue]
+retry_pause = "1s"
+
 [gpus]
 simulate = 4
 

@@ -45,6 +45,12 @@ class Queue(Section):
         60, description="Between SIGTERM and SIGKILL when a preemptible job gives way: time to save a checkpoint."
     )
 
+    retry_pause: Seconds = Field(
+        10,
+        description="How long a job that failed pauses before it is tried again (`--retries`); twice as long after each further failure.",
+    )
+    longest_retry_pause: Seconds = Field(600, description="The longest of these pauses.")
+
     longest_wait: Seconds = Field(
         7 * 86400, description="A notebook that has waited in line for so long leaves it, and its person is told."
     )
@@ -57,6 +63,10 @@ class Queue(Section):
         """Return how much of the platform is a person's: their own share, else the largest of their teams'."""
         own = self.shares.get(f"user:{user}")
         return own or max((self.shares[name] for team in teams if (name := f"team:{team}") in self.shares), default=1.0)
+
+    def pause_after(self, failures: int) -> int:
+        """Return the seconds from a job's failure, so many of its attempts having failed, to the next attempt."""
+        return int(min(self.longest_retry_pause, self.retry_pause * 2 ** min(failures - 1, 30)))
 
     @field_validator("shares")
     @classmethod

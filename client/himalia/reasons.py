@@ -19,6 +19,7 @@ class Reason(StrEnum):
     WAITS_FOR_NODE = "waits_for_node"
     WAITS_FOR_ENGINE = "waits_for_engine"
     WAITS_FOR_DISK = "waits_for_disk"
+    WAITS_FOR_RETRY = "waits_for_retry"
     # Ended.
     EXITED = "exited"
     SUCCEEDED_WITH_CHILD_OOM = "succeeded_with_child_oom"
@@ -60,6 +61,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.WAITS_FOR_NODE: "No machine takes anything new now; it starts when an administrator opens one again.",
     Reason.WAITS_FOR_ENGINE: "The Docker Engine does not answer. Nothing is lost; it starts when the Engine is back.",
     Reason.WAITS_FOR_DISK: "The data disk is full. Nothing is lost; it starts when there is room again.",
+    Reason.WAITS_FOR_RETRY: "An attempt failed; it is tried again after a pause that grows with every failure.",
     Reason.EXITED: "The command ended.",
     Reason.SUCCEEDED_WITH_CHILD_OOM: "It ended with exit code 0, but one of its processes was killed for want of memory. Check the results, or ask for more memory.",
     Reason.COMMAND_NOT_FOUND: "The command was not found in the image. Check its name, or install it.",
@@ -93,6 +95,7 @@ WAITING_REASONS = frozenset(
         Reason.WAITS_FOR_NODE,
         Reason.WAITS_FOR_ENGINE,
         Reason.WAITS_FOR_DISK,
+        Reason.WAITS_FOR_RETRY,
     }
 )
 

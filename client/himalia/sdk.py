@@ -31,6 +31,7 @@ from .models import (
 )
 from .notebooks import check_notebook, check_parameters, kind_of, missing
 from .owners import Owner
+from .retrying import parse_retry_on
 from .settings import cache_directory
 from .snapshot import LeftOut, Packed, Progress, Scan, pack, project_name, refuse_too_large, scan, send
 from .snapshot.cache import HashCache
@@ -168,7 +169,7 @@ def submit(
     """Send a directory off as a job and return it at once.
 
     `options` are the fields of `models.JobRequest`: name, experiment, profile, image, gpus, cpus, memory, env, timeout,
-    retries, preemptible, workdir. `directory=None` runs in an empty workspace, and then needs a project. Raises HimaliaError with a
+    retries, retry_on, preemptible, workdir. `directory=None` runs in an empty workspace, and then needs a project. Raises HimaliaError with a
     sentence that says what to do.
     """
     service = client or Client()
@@ -255,6 +256,8 @@ def _check_choice(request: JobRequest, parameters: Mapping[str, Any] | None) -> 
         raise FieldError("parameters", "Parameters are for a notebook; a command has its own arguments.")
     if (request.notebook is None) == (request.command is None):
         raise LocalError("Give either a command or a notebook.")
+    if request.retry_on is not None:
+        parse_retry_on(request.retry_on)
 
 
 def _notebook_run(path: str, parameters: Mapping[str, Any] | None, options: dict[str, Any]) -> NotebookRun:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal as signals
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from himalia.gpus import SlotHealth, SlotHold
-from himalia.reasons import Reason
+from himalia.reasons import WAITING_REASONS, Reason, sentence
+from himalia.retrying import parse_retry_on
 from himalia.states import JobState
 from himalia.units import format_duration, format_size
 
@@ -17,18 +18,6 @@ from .store.records import AttemptRecord, JobRecord, SlotRecord
 COMMAND_NOT_EXECUTABLE = 126
 COMMAND_NOT_FOUND = 127
 GONE = "the machine does not list it any more."
-
-#: A retry can help after these only.
-WORTH_A_RETRY = frozenset(
-    {
-        Reason.EXITED,
-        Reason.KILLED_BY_SIGNAL,
-        Reason.OUT_OF_MEMORY,
-        Reason.NODE_REBOOTED,
-        Reason.ENGINE_STOPPED,
-        Reason.VANISHED,
-    }
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,21 +61,32 @@ def with_failed_gpus(end: Ending, slots: Iterable[SlotRecord]) -> Ending:
     return replace(end, detail=" ".join([end.detail, *failed]))
 
 
+def sentence_of_end(end: Ending) -> str:
+    """Return how an attempt ended, as a sentence about a job that runs again by itself."""
+    told = end.detail if end.reason is Reason.EXITED else sentence(end.reason, end.detail)
+    return told.removesuffix(" Run it again.")
+
+
 def by_whom(job: JobRecord) -> str:
     """Return who cancelled a job, as a sentence."""
     return f"Cancelled by {job.cancelled_by}." if job.cancelled_by else ""
 
 
-def may_retry(job: JobRecord, attempt: AttemptRecord, end: Ending) -> bool:
-    """Tell whether the job gets another attempt."""
+def may_retry(job: JobRecord, attempts: Sequence[AttemptRecord], end: Ending) -> bool:
+    """Tell whether the job gets another attempt; `attempts` are all that it had, the last being the one that ended."""
     if end.reason is Reason.PREEMPTED:
         return not job.cancel_requested
     return (
         end.state is JobState.FAILED
-        and end.reason in WORTH_A_RETRY
-        and attempt.number - job.preemptions <= job.retries
+        and parse_retry_on(job.retry_on).covers(end.reason, attempts[-1].exit_code, attempts[-1].signal)
+        and failures(attempts) <= job.retries
         and not job.cancel_requested
     )
+
+
+def failures(attempts: Sequence[AttemptRecord]) -> int:
+    """Return how many attempts failed: those that gave way, or never began, do not count."""
+    return sum(attempt.reason is not Reason.PREEMPTED and attempt.reason not in WAITING_REASONS for attempt in attempts)
 
 
 _FROM_ENGINE = {

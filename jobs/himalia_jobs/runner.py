@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from sqlalchemy import Connection
 
@@ -14,7 +15,7 @@ from himalia.states import STARTED_STATES, JobState, LeaseState
 
 from . import way_notices
 from .bootclock import BootClock
-from .endings import Ending, by_whom, ending, may_retry, with_failed_gpus
+from .endings import Ending, by_whom, ending, failures, may_retry, sentence_of_end, with_failed_gpus
 from .engines.base import Engine, Exit, ExitReason, Observed, Phase
 from .engines.errors import (
     Conflict,
@@ -240,14 +241,28 @@ class Runner:
             leases.release(db, attempt.lease_id)
             jobs.change_attempt(db, attempt.id, log_bytes=collected.log_bytes)
             way_notices.gives_way_no_more(db, fresh)
-            if may_retry(fresh, attempt, end):
-                _again(db, fresh, attempt, end)
+            attempts = jobs.attempts_of(db, job.id)
+            if may_retry(fresh, attempts, end):
+                self._again(db, fresh, attempts, end)
             else:
                 move(db, job.id, end.state, end.reason, end.detail)
 
         await self.db.write(write)
         self.changed()
         return None
+
+    def _again(self, db: Connection, job: JobRecord, attempts: Sequence[AttemptRecord], end: Ending) -> None:
+        """Let a job have another attempt: in line at once when it gave way, after a pause when it failed."""
+        attempt = attempts[-1]
+        if end.reason is Reason.PREEMPTED:
+            detail, gone = f"Attempt {attempt.number} gave way.", job.preemptions + 1
+            move(db, job.id, JobState.QUEUED, Reason.PREEMPTED, detail, exit_code=None, preemptions=gone)
+            way_notices.gave_way(db, job, attempt.lease_id, from_text(attempt.finished_at or now_text()))
+            return
+        pause = timedelta(seconds=self.site.queue.pause_after(failures(attempts)))
+        at = to_text(self.clock.wall() + pause)
+        detail = f"Attempt {attempt.number} failed. {sentence_of_end(end)}"
+        move(db, job.id, JobState.QUEUED, Reason.WAITS_FOR_RETRY, detail, exit_code=None, retry_at=at)
 
 
 def _ending_of(job: JobRecord, attempt: AttemptRecord) -> Ending:
@@ -260,17 +275,6 @@ def _ending_of(job: JobRecord, attempt: AttemptRecord) -> Ending:
     else:
         state = JobState.FAILED
     return Ending(state=state, reason=reason, detail=attempt.detail)
-
-
-def _again(db: Connection, job: JobRecord, attempt: AttemptRecord, end: Ending) -> None:
-    """Put a job in line once more: after a failure, or because it gave way."""
-    if end.reason is Reason.PREEMPTED:
-        detail, gone = f"Attempt {attempt.number} gave way.", job.preemptions + 1
-        move(db, job.id, JobState.QUEUED, Reason.PREEMPTED, detail, exit_code=None, preemptions=gone)
-        way_notices.gave_way(db, job, attempt.lease_id, from_text(attempt.finished_at or now_text()))
-    else:
-        detail = f"Attempt {attempt.number} failed. {end.detail}"
-        move(db, job.id, JobState.QUEUED, Reason.IN_LINE, detail, exit_code=None)
 
 
 async def request_cancel(db: Database, job: JobRecord, by: str) -> None:

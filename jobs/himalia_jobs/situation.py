@@ -46,13 +46,14 @@ def read_standing(
     now: datetime,
     idle: Idle | None = None,
     ends: Idle | None = None,
+    longest_pause: float = 0.0,
 ) -> Standing:
-    """Read who waits and who holds what."""
+    """Read who waits and who holds what; a job that pauses before its next attempt does not stand in line."""
     queued = jobs.in_states(db, [JobState.QUEUED])
     standing = leases.live(db)
     holding = [lease for lease in standing if lease.state is not LeaseState.WAITING]
     slots_by_lease = leases.slots_by_lease(db)
-    waiters = [job_waiter(job) for job in queued]
+    waiters = [job_waiter(job) for job in queued if not pauses(job, now, longest_pause)]
     waiters += [lease_waiter(lease) for lease in standing if lease.state is LeaseState.WAITING]
     situation = Situation(
         now=now,
@@ -140,6 +141,16 @@ def read_holds(
 def read_last_starts(db: Connection, since: datetime) -> dict[tuple[str, bool], datetime]:
     """Return when each person had something started last, with GPUs and without, as far as that is after a moment."""
     return {key: from_text(moment) for key, moment in leases.last_grants(db, to_text(since)).items()}
+
+
+def pauses(job: JobRecord, now: datetime, longest: float) -> bool:
+    """Tell whether a job that failed is not yet to be tried again.
+
+    No pause is longer than the longest there can be: where it seems so, the machine's clock was set back.
+    """
+    if job.state is not JobState.QUEUED or job.reason is not Reason.WAITS_FOR_RETRY or job.retry_at is None:
+        return False
+    return 0 < (from_text(job.retry_at) - now).total_seconds() <= longest
 
 
 def job_waiter(job: JobRecord) -> Waiter:

@@ -15,6 +15,7 @@ from himalia.errors import Busy, FieldError, NotFound, TooMany
 from himalia.ids import is_id, new_id
 from himalia.models import ExtendRequest, JobRequest
 from himalia.owners import Owner
+from himalia.retrying import DEFAULT, parse_retry_on
 from himalia.site import Profile, Site
 from himalia.states import JobState
 from himalia.units import format_duration, parse_duration, parse_size
@@ -79,6 +80,7 @@ class Submitter:
             "timeout_seconds": _timeout(request.timeout, profile),
             "preemptible": request.preemptible,
             "retries": _between("retries", request.retries, 0, MOST_RETRIES),
+            "retry_on": _retry_on(request),
             "spec": _spec(request),
             "name": _text("name", request.name or _default_name(request), LONGEST_NAME),
             "experiment": request.experiment and _project_name("experiment", request.experiment),
@@ -171,6 +173,7 @@ class Submitter:
             "memory_bytes": job.memory_bytes,
             "timeout_seconds": min(job.timeout_seconds, profile.max_time_limit),
             "retries": job.retries,
+            "retry_on": job.retry_on,
             "preemptible": job.preemptible,
             "spec": spec,
             "image": job.image,
@@ -315,6 +318,18 @@ def _timeout(asked: str | int | None, profile: Profile) -> int:
             f"The profile {profile.name} allows {hours:g} h at most. Ask for less, or choose another profile.",
         )
     return seconds
+
+
+def _retry_on(request: JobRequest) -> str:
+    """Return the causes of a retry in their canonical form."""
+    if request.retry_on is None:
+        return DEFAULT
+    causes = parse_retry_on(request.retry_on)
+    if not request.retries:
+        raise FieldError(
+            "retry_on", "It says after what to try again, and not how often. Give retries as well, such as 3."
+        )
+    return str(causes)
 
 
 def _between(field: str, number: int, least: int, most: int) -> int:

@@ -53,7 +53,8 @@ def take_turn(
     ends: Idle | None = None,
 ) -> Round:
     """Decide and write one round; run it in a writing transaction."""
-    standing = read_standing(db, nodes, limits, closed, now=now, idle=idle, ends=ends)
+    pause = float(rules.queue.longest_retry_pause)
+    standing = read_standing(db, nodes, limits, closed, now=now, idle=idle, ends=ends, longest_pause=pause)
     queued = standing.queued
     last_starts = read_last_starts(db, since=now - timedelta(seconds=rules.queue.patience))
     situation = replace(standing.situation, usage=usage or {}, last_starts=last_starts)

@@ -57,6 +57,7 @@ def job_view(
         env=env if own else dict.fromkeys(env, ""),
         timeout_seconds=job.timeout_seconds,
         retries=job.retries,
+        retry_on=job.retry_on,
         preemptible=job.preemptible,
         gives_way_at=gives_way_at,
         rerun_of=job.rerun_of,
@@ -91,6 +92,8 @@ def attempt_view(attempt: AttemptRecord) -> AttemptView:
 def words(job: JobRecord, told: Told | None) -> str:
     """Return why a job waits or ended, in a sentence."""
     if job.state is JobState.QUEUED:
+        if told is None and job.reason is Reason.WAITS_FOR_RETRY and job.retry_at is not None:
+            return f"{job.detail} It is tried again at {stamp(from_text(job.retry_at))}."
         return told.sentence if told else "It will be looked at in a moment."
     if job.state is JobState.RUNNING and job.reason is None:
         return job.detail
@@ -132,6 +135,7 @@ def _summary_fields(job: JobRecord, told: Told | None) -> dict[str, Any]:
         "position": told.position if told else None,
         "estimate_at": told.estimate_at if told else None,
         "sure": told.sure if told else None,
+        "retry_at": from_text_or_none(job.retry_at) if job.state is JobState.QUEUED and told is None else None,
         "cancel_requested": job.cancel_requested,
         "attempt": job.attempt_count,
         "exit_code": job.exit_code,

@@ -26,6 +26,7 @@ KEYS = frozenset(
         "param",
         "timeout",
         "retries",
+        "retry_on",
         "preemptible",
         "clean",
         "command",

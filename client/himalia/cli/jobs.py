@@ -172,6 +172,11 @@ def _notebook(job: JobView) -> str:
     return " ".join((job.notebook.path, *given))
 
 
+def _tried_again(job: JobView) -> str:
+    times = "once" if job.retries == 1 else f"{job.retries} times"
+    return f"{times} at most, after {job.retry_on.replace(',', ', ')}" if job.retries else ""
+
+
 def _rows(job: JobView) -> list[tuple[str, str]]:
     attempts = ", ".join(
         f"{attempt.number}: {'exit code ' + str(attempt.exit_code) if attempt.exit_code is not None else attempt.reason or 'running'}"
@@ -197,6 +202,7 @@ def _rows(job: JobView) -> list[tuple[str, str]]:
             "asked for",
             f"{counted(job.cpus, 'CPU')}, {format_size(job.memory_bytes)}, GPUs {job.gpus}, {format_duration(job.timeout_seconds)}",
         ),
+        ("tried again", _tried_again(job)),
         ("preemptible", "yes: it gives way when others need the GPU, and is run again" if job.preemptible else ""),
         ("image", f"{job.image} ({job.image_id[:19]})"),
         ("environment", " ".join(f"{name}={value}" for name, value in job.env.items())),

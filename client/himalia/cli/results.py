@@ -13,11 +13,12 @@ from .session import resolve, session
 
 @click.command()
 @click.argument("job_id", metavar="ID")
+@click.option("--attempt", type=int, default=0, help="Which attempt; else the last.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-def artifacts(job_id: str, as_json: bool) -> None:
+def artifacts(job_id: str, attempt: int, as_json: bool) -> None:
     """List what a job has written to /artifacts, also while it runs."""
     with session() as client:
-        listing = client.artifacts(resolve(job_id))
+        listing = client.artifacts(resolve(job_id), attempt)
     if as_json:
         print_json(listing.artifacts)
     elif not listing.artifacts:
@@ -40,10 +41,11 @@ def artifacts(job_id: str, as_json: bool) -> None:
 @click.argument("job_id", metavar="ID")
 @click.argument("patterns", nargs=-1, metavar="[PATTERN...]")
 @click.option("--to", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Directory to write to.")
-def download(job_id: str, patterns: tuple[str, ...], to: Path) -> None:
+@click.option("--attempt", type=int, default=0, help="Which attempt; else the last.")
+def download(job_id: str, patterns: tuple[str, ...], to: Path, attempt: int) -> None:
     """Fetch a job's artifacts: those that match a pattern, or all."""
     with session() as client:
-        written = client.download(resolve(job_id), to, patterns)
+        written = client.download(resolve(job_id), to, patterns, attempt)
     for file in written:
         click.echo(printable(str(file)))
     if not written:

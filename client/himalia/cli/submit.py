@@ -70,7 +70,12 @@ def _pairs(context: click.Context, option: click.Parameter, values: tuple[str, .
     help="Parameter of the notebook. Repeat for more.",
 )
 @click.option("--timeout", help="Time limit, such as 2h; else the profile's.")
-@click.option("--retries", type=int, help="How often to try again after a failure.")
+@click.option("--retries", type=int, help="How often to try again after a failure, with pauses that grow.")
+@click.option(
+    "--retry-on",
+    metavar="CAUSES",
+    help="After which ends to try again: oom,lost,exit:75 …; else after exit, signal, oom and lost.",
+)
 @click.option(
     "--preemptible",
     is_flag=True,
@@ -120,6 +125,8 @@ def _chosen(defaults: dict[str, Any], given: dict[str, Any], command: list[str])
     for table in ("env", "parameters"):
         if table in options:
             options[table] = defaults.get(table, {}) | asked.get(table, {})
+    if asked.get("retries") == 0 and "retry_on" not in asked:
+        options.pop("retry_on", None)  # the file's says after what, and nothing is tried again
     if command and "notebook" in asked:
         raise LocalError("Give either a command or a notebook.")
     if command:

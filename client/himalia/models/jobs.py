@@ -39,6 +39,7 @@ class JobRequest(Request):
     env: dict[str, str] = Field(default_factory=dict)
     timeout: str | int | None = None  #: seconds, or `2h`
     retries: int = 0
+    retry_on: str | list[str] | None = None  #: causes, such as `oom,lost,exit:75`; none: any failure worth it
     preemptible: bool = False  #: it gives way to those who are not, and is run again
     clean: bool = False  #: leave out the packages the person installed
     idempotency_key: str | None = None
@@ -74,6 +75,7 @@ class JobSummary(Answer):
     position: int | None = None  #: in line, counted from 1, while queued
     estimate_at: Moment | None = None  #: when it is expected to start, while queued
     sure: Sure | None = None  #: how sure that is
+    retry_at: Moment | None = None  #: while queued after a failed attempt: it stands in line again then
     cancel_requested: bool = False
     attempt: int = 0  #: the number of the last attempt; 0 before the first
     exit_code: int | None = None
@@ -116,6 +118,7 @@ class JobView(JobSummary):
     env: dict[str, str] = Field(default_factory=dict)  #: values only for the submitter and administrators
     timeout_seconds: int
     retries: int = 0
+    retry_on: str = ""  #: the causes of a retry
     preemptible: bool = False
     gives_way_at: Moment | None = None  #: while it runs: it is stopped then, and put in line again
     rerun_of: str | None = None

@@ -53,6 +53,8 @@ class JobRecord(Record):
     gpus: str
     timeout_seconds: int
     retries: int
+    retry_on: str
+    retry_at: str | None
     spec: dict[str, Any]
     teams: dict[str, str]
     snapshot_id: str | None

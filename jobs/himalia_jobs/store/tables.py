@@ -17,6 +17,8 @@ from sqlalchemy import (
     text,
 )
 
+from himalia.retrying import DEFAULT as RETRY_ON
+
 metadata = MetaData()
 
 #: A user is (name, hub_created): a new user of an old name inherits nothing.
@@ -96,6 +98,8 @@ jobs = Table(
     Column("gpus", String, nullable=False),
     Column("timeout_seconds", Integer, nullable=False),
     Column("retries", Integer, nullable=False),
+    Column("retry_on", String, nullable=False, server_default=RETRY_ON),  # causes
+    Column("retry_at", String),  # after a failed attempt: not in line before then
     Column("spec", JSON, nullable=False),  # command, notebook, workdir, env, clean
     Column("teams", JSON, nullable=False),  # the submitter's teams: name -> id
     Column("snapshot_id", String(12), ForeignKey("snapshots.id")),

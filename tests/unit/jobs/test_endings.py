@@ -58,15 +58,18 @@ def test_a_job_that_gave_way_runs_again_whatever_its_retries_unless_it_is_cancel
     gave_way = ending(never, told, stopped)
     cancelled = ending(replace(never, cancel_requested=True), told, stopped)
 
-    assert gave_way.reason is Reason.PREEMPTED and may_retry(never, told, gave_way)
+    assert gave_way.reason is Reason.PREEMPTED and may_retry(never, [told], gave_way)
     assert (cancelled.state, cancelled.reason) == (JobState.CANCELLED, Reason.CANCELLED)
 
 
-def test_attempts_that_gave_way_use_up_no_retry(job, attempt):
-    failed, third = ending(job, attempt, Exit(code=3)), replace(attempt, number=3)
+def test_attempts_that_gave_way_or_never_began_use_up_no_retry(job, attempt):
+    failed = ending(job, attempt, Exit(code=3))
+    this, gave_way, never = (
+        replace(attempt, reason=reason) for reason in (Reason.EXITED, Reason.PREEMPTED, Reason.IN_LINE)
+    )
 
-    assert not may_retry(job, third, failed)
-    assert may_retry(replace(job, preemptions=2), third, failed)
+    assert not may_retry(job, [this, this], failed)
+    assert may_retry(job, [gave_way, never, gave_way, this], failed)
 
 
 def test_a_job_we_stopped_ended_for_the_reason_we_stopped_it(job, attempt):
@@ -88,13 +91,47 @@ def test_a_job_that_ended_by_itself_before_the_stop_keeps_its_own_end(job, attem
 def test_a_failure_is_tried_again_as_often_as_was_asked_for(job, attempt):
     failed = ending(job, attempt, Exit(code=1))
 
-    assert may_retry(job, attempt, failed)
-    assert not may_retry(job, replace(attempt, number=2), failed)
-    assert not may_retry(replace(job, cancel_requested=True), attempt, failed)
+    assert may_retry(job, [attempt], failed)
+    assert not may_retry(job, [attempt, attempt], failed)
+    assert not may_retry(replace(job, cancel_requested=True), [attempt], failed)
 
 
 def test_a_missing_command_is_not_tried_again(job, attempt):
-    assert not may_retry(job, attempt, ending(job, attempt, Exit(code=127)))
+    assert not may_retry(job, [attempt], ending(job, attempt, Exit(code=127)))
+
+
+@pytest.mark.parametrize(
+    ("causes", "exit", "again"),
+    [
+        ("exit:75", Exit(code=75), True),
+        ("exit:75", Exit(code=74), False),
+        ("exit:64-78,lost", Exit(code=78), True),
+        ("exit:127", Exit(code=127), True),
+        ("exit", Exit(code=127), False),
+        ("oom", Exit(code=137, signal=9, oom=True), True),
+        ("oom", Exit(code=137, signal=9), False),
+        ("signal:KILL", Exit(code=137, signal=9), True),
+        ("signal:SEGV", Exit(code=137, signal=9), False),
+        ("exit:137", Exit(code=137, signal=9), False),
+        ("exit:137", Exit(code=137), True),
+        ("lost", Exit(code=None, reason=ExitReason.ENGINE_STOPPED), True),
+        ("lost", Exit(code=1), False),
+        ("exit,signal,oom,timeout,lost", Exit(code=0), False),
+        ("exit,signal,oom,timeout,lost", Exit(code=None, reason=ExitReason.START_FAILED), False),
+    ],
+)
+def test_a_failure_is_tried_again_after_the_causes_that_were_asked_for(job, attempt, causes, exit, again):
+    asked, ended = replace(job, retry_on=causes), replace(attempt, exit_code=exit.code, signal=exit.signal)
+
+    assert may_retry(asked, [ended], ending(asked, ended, exit)) is again
+
+
+def test_a_job_at_its_time_limit_is_tried_again_only_where_that_was_asked_for(job, attempt):
+    late = replace(attempt, stop_reason="timed_out")
+    end = ending(job, late, Exit(code=143, signal=15, reason=ExitReason.STOPPED))
+
+    assert not may_retry(job, [late], end)
+    assert may_retry(replace(job, retry_on="timeout"), [late], end)
 
 
 def test_every_reason_has_a_sentence_that_ends():

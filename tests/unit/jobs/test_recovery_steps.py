@@ -62,6 +62,16 @@ LIVES = {
     "it fails and is tried again": Life(
         program=Program(code=3), job={"retries": 1}, ends=(JobState.FAILED, Reason.EXITED), starts=2
     ),
+    "it is lost and tried again": Life(
+        program=LASTS,
+        job={"retries": 2, "retry_on": "oom,lost", "timeout_seconds": 6},
+        meddle=vanish,
+        ends=(JobState.FAILED, Reason.TIMED_OUT),
+        starts=2,
+    ),
+    "it fails for another cause than it is tried again for": Life(
+        program=Program(code=3), job={"retries": 3, "retry_on": "oom,exit:75"}, ends=(JobState.FAILED, Reason.EXITED)
+    ),
     "it runs out of memory": Life(
         program=Program(code=137, signal=9, oom=True), ends=(JobState.FAILED, Reason.OUT_OF_MEMORY)
     ),

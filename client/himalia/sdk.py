@@ -168,7 +168,7 @@ def submit(
 ) -> Job:
     """Send a directory off as a job and return it at once.
 
-    `options` are the fields of `models.JobRequest`: name, experiment, profile, image, gpus, cpus, memory, env, timeout,
+    `options` are the fields of `models.JobRequest`: name, experiment, profile, image, gpus, cpus, memory, env, timeout, warn,
     retries, retry_on, preemptible, workdir. `directory=None` runs in an empty workspace, and then needs a project. Raises HimaliaError with a
     sentence that says what to do.
     """

@@ -13,7 +13,7 @@ from himalia.reasons import WAITING_REASONS, Reason
 from himalia.site import Site
 from himalia.states import STARTED_STATES, JobState, LeaseState
 
-from . import way_notices
+from . import stuck, way_notices
 from .bootclock import BootClock
 from .endings import Ending, by_whom, ending, failures, may_retry, sentence_of_end, with_failed_gpus
 from .engines.base import Engine, Exit, ExitReason, Observed, Phase
@@ -33,7 +33,7 @@ from .engines.errors import (
 from .launching import launch_spec
 from .store import Database, jobs, leases, slots
 from .store.clock import from_text, now_text, to_text
-from .store.moves import change, move, move_lease
+from .store.moves import change, move, move_lease, note_job
 from .store.records import AttemptRecord, JobRecord
 
 log = logging.getLogger(__name__)
@@ -139,6 +139,10 @@ class Runner:
             return await self._ended(job, attempt, observed.exit)
         if observed.phase is Phase.ABSENT:
             return await self._ended(job, attempt, Exit(code=None, reason=ExitReason.VANISHED))
+        if stuck.is_stuck(attempt, self.clock.now()):
+            at = to_text(self.clock.wall())
+            await self.db.write(lambda db: stuck.note_stuck(db, job, attempt, at))
+            self.changed()
         if job.cancel_requested:
             await self._stop(attempt, Reason.CANCELLED)
             return LOOK_AGAIN_SECONDS
@@ -151,22 +155,54 @@ class Runner:
                 return min(warned, LOOK_AGAIN_SECONDS)
             await self._stop(attempt, Reason.PREEMPTED, float(self.site.queue.preempt_grace))
             return LOOK_AGAIN_SECONDS
-        left = self._seconds_left(job, attempt)
+        if attempt.started_clock is None or attempt.boot_id != self.clock.boot_id:
+            return LOOK_AGAIN_SECONDS
+        left = job.timeout_seconds - (self.clock.now() - attempt.started_clock)
+        if job.warn_seconds is not None:
+            left = await self._warn(job, attempt, left, float(job.warn_seconds))
         if left <= 0:
             await self._stop(attempt, Reason.TIMED_OUT)
             return LOOK_AGAIN_SECONDS
         return min(left, LOOK_AGAIN_SECONDS)
 
-    def _seconds_left(self, job: JobRecord, attempt: AttemptRecord) -> float:
-        if attempt.started_clock is None or attempt.boot_id != self.clock.boot_id:
-            return LOOK_AGAIN_SECONDS
-        return job.timeout_seconds - (self.clock.now() - attempt.started_clock)
+    async def _warn(self, job: JobRecord, attempt: AttemptRecord, left: float, before: float) -> float:
+        """Warn a job once that its time limit is near; return the seconds until there is something to do again.
+
+        One that is warned late, because nobody was there, is given its time all the same.
+        """
+        now = self.clock.now()
+        if attempt.warned_clock is not None:
+            return max(left, before - (now - attempt.warned_clock))
+        if left > before:
+            return left - before
+        try:
+            await self.engine.warn(attempt.id)
+        except EngineError:
+            if left > 0:
+                raise
+            return left  # a warning that cannot be sent holds up no end
+
+        def write(
+            db: Connection,
+        ) -> None:  # a service that dies before it warns again; the job hears the first one only
+            jobs.change_attempt(db, attempt.id, warned_at=to_text(self.clock.wall()), warned_clock=now)
+            note_job(db, job.id)
+
+        await self.db.write(write)
+        self.changed()
+        return max(left, before)
 
     async def _stop(self, attempt: AttemptRecord, why: Reason, grace_seconds: float | None = None) -> None:
         """Save why, then tell the engine; it is told again until the container has ended."""
-        if attempt.stop_reason is None:
-            await self.db.write(lambda db: jobs.change_attempt(db, attempt.id, stop_reason=str(why)))
         grace = float(self.site.limits.stop_grace) if grace_seconds is None else grace_seconds
+
+        def write(db: Connection) -> None:
+            if attempt.stop_reason is None:
+                jobs.change_attempt(db, attempt.id, stop_reason=str(why))
+            stuck.note_stop(db, attempt, self.clock.now(), grace)
+
+        if attempt.stop_reason is None or attempt.over_by is None:
+            await self.db.write(write)
         await self.engine.stop(attempt.id, grace_seconds=grace, why=str(why))
 
     async def _ended(self, job: JobRecord, attempt: AttemptRecord, exit: Exit) -> float:

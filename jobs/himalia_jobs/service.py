@@ -12,7 +12,7 @@ from himalia.reasons import SENTENCES, Reason
 from himalia.states import LeaseState
 from himalia.units import format_size
 
-from . import wait_notices
+from . import stuck, wait_notices
 from .accounting import Accounting
 from .bootclock import BootClock
 from .changes import Changes
@@ -178,7 +178,8 @@ class Service:
         if self.refusal is not None:
             return [self.refusal.message]
         health = await self.engine.health()
-        return [*health.sentences, *self.reconciler.strangers, *await self.reconciler.keeper.complaints()]
+        stuck_ones = await self.db.read(stuck.complaints)
+        return [*health.sentences, *stuck_ones, *self.reconciler.strangers, *await self.reconciler.keeper.complaints()]
 
     def _stepped(self, job_id: str | None) -> None:
         if job_id is not None:

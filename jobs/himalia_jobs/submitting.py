@@ -72,12 +72,14 @@ class Submitter:
         if never:
             raise FieldError(*never)
         self._within_limits(person, profile, gpus)
+        limit = _timeout(request.timeout, profile)
         return {
             "profile": profile.name,
             "gpus": str(gpus),
             "cpus": cpus,
             "memory_bytes": memory_bytes,
-            "timeout_seconds": _timeout(request.timeout, profile),
+            "timeout_seconds": limit,
+            "warn_seconds": _warn(request.warn, limit),
             "preemptible": request.preemptible,
             "retries": _between("retries", request.retries, 0, MOST_RETRIES),
             "retry_on": _retry_on(request),
@@ -171,7 +173,8 @@ class Submitter:
             "gpus": str(gpus),
             "cpus": job.cpus,
             "memory_bytes": job.memory_bytes,
-            "timeout_seconds": min(job.timeout_seconds, profile.max_time_limit),
+            "timeout_seconds": (limit := min(job.timeout_seconds, profile.max_time_limit)),
+            "warn_seconds": job.warn_seconds if job.warn_seconds and job.warn_seconds < limit else None,
             "retries": job.retries,
             "retry_on": job.retry_on,
             "preemptible": job.preemptible,
@@ -317,6 +320,17 @@ def _timeout(asked: str | int | None, profile: Profile) -> int:
             "timeout",
             f"The profile {profile.name} allows {hours:g} h at most. Ask for less, or choose another profile.",
         )
+    return seconds
+
+
+def _warn(asked: str | int | None, limit: int) -> int | None:
+    """Return how long before its time limit a job is warned."""
+    if asked is None:
+        return None
+    seconds = parse_duration(asked, "warn")
+    if seconds >= limit:
+        told = format_duration(limit)
+        raise FieldError("warn", f"The time limit is {told}, so the warning must come less than {told} before it.")
     return seconds
 
 

@@ -23,6 +23,8 @@ GIVES_WAY = (
     "It gives way to somebody before it: it is stopped at {} and put in line again. Save a checkpoint in /storage."
 )
 
+WARNED = "It nears its time limit and was warned (SIGUSR1). Ask for more time, or let it save a checkpoint in /storage."
+
 
 def summary(job: JobRecord, line: Line, person: Person) -> JobSummary:
     """Return a job as a list shows it to this person."""
@@ -43,6 +45,8 @@ def job_view(
     gives_way_at = _gives_way_at(job, attempts)
     if gives_way_at is not None:
         fields["sentence"] = GIVES_WAY.format(stamp(gives_way_at))
+    elif job.state is JobState.RUNNING and attempts and attempts[-1].warned_at is not None and not job.detail:
+        fields["sentence"] = WARNED
     elif beside and job.state is JobState.RUNNING:
         fields["sentence"] = beside
     return JobView(
@@ -56,6 +60,7 @@ def job_view(
         workdir=str(spec.get("workdir") or ""),
         env=env if own else dict.fromkeys(env, ""),
         timeout_seconds=job.timeout_seconds,
+        warn_seconds=job.warn_seconds,
         retries=job.retries,
         retry_on=job.retry_on,
         preemptible=job.preemptible,
@@ -80,6 +85,8 @@ def attempt_view(attempt: AttemptRecord) -> AttemptView:
         slots=tuple(Slot(**slot) for slot in attempt.slots),
         created_at=from_text(attempt.created_at),
         started_at=from_text_or_none(attempt.started_at),
+        warned_at=from_text_or_none(attempt.warned_at),
+        stuck_at=from_text_or_none(attempt.stuck_at),
         finished_at=from_text_or_none(attempt.finished_at),
         exit_code=attempt.exit_code,
         signal=attempt.signal,

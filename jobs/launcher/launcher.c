@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "log.h"
+#include "processes.h"
 
 #include <err.h>
 #include <errno.h>
@@ -27,6 +28,7 @@
 #include <unistd.h>
 
 enum { NOT_STARTED = 125, CANNOT_RUN = 126, NOT_FOUND = 127, KILLED = 128 + SIGKILL };
+enum { WARNING = SIGUSR1 };
 enum { MAX_MKDIRS = 64, RECORD_BYTES = 512 };
 static const Milliseconds LEFTOVERS = 2000;    /* from TERM to KILL for what the main process leaves behind */
 static const Milliseconds DYING = 5000;        /* from KILL until a process that does not die is given up */
@@ -47,12 +49,13 @@ typedef struct {
 typedef struct {
     int directory, file;
     char *name, part[NAME_MAX + 1], started[40];
+    long long oom_kills;   /* at the start */
 } Record;
 
 typedef struct {
     pid_t main;
     int code, signal;        /* of the main process; the code is -1 until it has ended */
-    bool all_ended, stopped;
+    bool all_ended, stopped, warned;
     Milliseconds grace, kill_at, give_up_at;
 } Job;
 
@@ -100,9 +103,9 @@ static void write_record(Record *record, const Job *job, const Log *log) {
     int length = snprintf(
         text, sizeof text,
         "{\"version\":1,\"code\":%s,\"signal\":%s,\"started\":\"%s\",\"finished\":\"%s\","
-        "\"log_bytes\":%lld,\"dropped_bytes\":%lld,\"stopped\":%s}\n",
+        "\"log_bytes\":%lld,\"dropped_bytes\":%lld,\"stopped\":%s,\"oom_kills\":%lld}\n",
         code, signal, record->started, finished, (long long)log->length, log->dropped,
-        job->stopped ? "true" : "false");
+        job->stopped ? "true" : "false", count_oom_kills() - record->oom_kills);
     if (!still_there(record)) {
         unlinkat(record->directory, record->part, 0);
         close(record->file);
@@ -116,27 +119,6 @@ static void write_record(Record *record, const Job *job, const Log *log) {
 }
 
 /* ---- The processes of the job ---- */
-
-/* Send a signal to all descendants: for runs outside a container, where kill(-1) would hit everybody. */
-static void signal_descendants(pid_t of, int signal) {
-    char path[64], *child = NULL;
-    size_t size = 0;
-    snprintf(path, sizeof path, "/proc/%d/task/%d/children", of, of);
-    FILE *children = fopen(path, "re");
-    while (children && getdelim(&child, &size, ' ', children) > 0) {
-        pid_t pid = atoi(child);
-        if (pid <= 1) continue;
-        signal_descendants(pid, signal);
-        kill(pid, signal);
-    }
-    free(child);
-    if (children) fclose(children);
-}
-
-static void signal_all(int signal) {
-    if (getpid() == 1) kill(-1, signal);
-    else signal_descendants(getpid(), signal);
-}
 
 /* Collect those who have ended; when the main process is among them, ask the others to end. */
 static void reap(Job *job) {
@@ -159,7 +141,10 @@ static void hear(Job *job, int signals) {
     while (read(signals, &heard, sizeof heard) == sizeof heard) {
         int signal = (int)heard.ssi_signo;
         if (signal == SIGCHLD) reap(job);
-        else if (signal != SIGPIPE && signal != SIGXFSZ) signal_all(signal);   /* those are about our own writing */
+        else if (signal == WARNING) {
+            if (!job->warned) warn_all(signal);
+            job->warned = true;   /* whoever warns may not know that it did, and do it again */
+        } else if (signal != SIGPIPE && signal != SIGXFSZ) signal_all(signal);   /* those are about our own writing */
         if (signal != SIGTERM || job->code >= 0) continue;
         job->stopped = true;
         job->kill_at = least(job->kill_at, now() + job->grace);
@@ -291,7 +276,7 @@ int main(int count, char **words) {
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     prctl(PR_SET_DUMPABLE, 0);   /* the job runs as the same user, and shall not trace us or reach our files */
 
-    Record record = {0};
+    Record record = {.oom_kills = count_oom_kills()};
     Job job = {.code = NOT_STARTED, .grace = options.grace, .kill_at = NEVER, .give_up_at = NEVER};
     write_time(record.started, sizeof record.started);
     if (!reserve_record(&record, options.exit)) return NOT_STARTED;

@@ -18,6 +18,7 @@ from sqlalchemy import event
 from himalia.gpu_modes import GPUModeSetting
 from himalia.gpus import Slot
 from himalia.ids import split_attempt
+from himalia.queueing import Queue
 from himalia.reasons import SENTENCES, Reason
 from himalia.site import Limits, Site
 from himalia.states import FINAL_STATES, JobState
@@ -38,6 +39,7 @@ from himalia_jobs.store.records import JobRecord
 from himalia_jobs.turn import take_turn
 
 LASTS, ENDS = ("lasts",), ("ends",)  #: commands that the fixture `machine` knows
+SHORT_PAUSES = Queue(retry_pause="2s")
 STEPS_AT_ONCE = 10  #: a job that wants more steps in a row than this goes round in circles
 
 
@@ -109,12 +111,20 @@ class MortalService:
     """Queue, runner and reconciler on one database and one machine; `start` again after `Killed`."""
 
     def __init__(
-        self, db: Database, machine: FakeMachine, folder: Path, *, modes: Sequence[GPUModeSetting] = (), **limits: Any
+        self,
+        db: Database,
+        machine: FakeMachine,
+        folder: Path,
+        *,
+        modes: Sequence[GPUModeSetting] = (),
+        queue: Queue = SHORT_PAUSES,
+        **limits: Any,
     ) -> None:
         self.db = db
         self.machine = machine
         self.clock = ClockOfTests()
-        self.site = Site(limits=Limits(**({"memory": 30 * GiB, "stop_grace": "3s"} | limits)), gpu_modes=tuple(modes))
+        chosen = Limits(**({"memory": 30 * GiB, "stop_grace": "3s"} | limits))
+        self.site = Site(limits=chosen, gpu_modes=tuple(modes), queue=queue)
         self.layout = DataLayout(data=folder)
         self.faults = Faults()
         self.lives = 0

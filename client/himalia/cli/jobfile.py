@@ -25,6 +25,7 @@ KEYS = frozenset(
         "notebook",
         "param",
         "timeout",
+        "warn",
         "retries",
         "retry_on",
         "preemptible",

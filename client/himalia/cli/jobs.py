@@ -12,6 +12,7 @@ import click
 from ..errors import LocalError
 from ..models import JobView
 from ..sdk import Job
+from ..timeline import timeline
 from ..units import counted, format_duration, format_size
 from .following import follow
 from .output import (
@@ -77,7 +78,7 @@ def jobs(project: str | None, state: str | None, everything: bool, as_json: bool
 @click.argument("job_id", metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(job_id: str, as_json: bool) -> None:
-    """Show a job."""
+    """Show a job: what it is, and what became of it and when."""
     with session() as client:
         job = client.job(resolve(job_id))
     if as_json:
@@ -86,6 +87,9 @@ def show(job_id: str, as_json: bool) -> None:
     for label, text in _rows(job):
         if text:
             click.echo(f"{label:<12} {printable(text)}")
+    for number, moment in enumerate(timeline(job)):
+        took = "" if moment.seconds is None else f" ({format_duration(moment.seconds)})"
+        click.echo(f"{'' if number else 'timeline':<12} {local(moment.at)}  {printable(moment.what)}{took}")
 
 
 @click.command()

@@ -70,6 +70,11 @@ def _pairs(context: click.Context, option: click.Parameter, values: tuple[str, .
     help="Parameter of the notebook. Repeat for more.",
 )
 @click.option("--timeout", help="Time limit, such as 2h; else the profile's.")
+@click.option(
+    "--warn",
+    metavar="TIME",
+    help="So long before the time limit, such as 5m, its processes that have a handler for SIGUSR1 are sent that signal.",
+)
 @click.option("--retries", type=int, help="How often to try again after a failure, with pauses that grow.")
 @click.option(
     "--retry-on",

@@ -38,6 +38,7 @@ class JobRequest(Request):
     workdir: str = ""  #: relative to the workspace
     env: dict[str, str] = Field(default_factory=dict)
     timeout: str | int | None = None  #: seconds, or `2h`
+    warn: str | int | None = None  #: so long before the time limit it is warned: seconds, or `5m`; none: it is not
     retries: int = 0
     retry_on: str | list[str] | None = None  #: causes, such as `oom,lost,exit:75`; none: any failure worth it
     preemptible: bool = False  #: it gives way to those who are not, and is run again
@@ -97,6 +98,8 @@ class AttemptView(Answer):
     slots: tuple[Slot, ...] = ()
     created_at: Moment
     started_at: Moment | None = None
+    warned_at: Moment | None = None  #: that its time limit was near
+    stuck_at: Moment | None = None  #: it was killed, and did not end: a process of it cannot be killed
     finished_at: Moment | None = None
     exit_code: int | None = None
     signal: int | None = None
@@ -117,6 +120,7 @@ class JobView(JobSummary):
     workdir: str = ""
     env: dict[str, str] = Field(default_factory=dict)  #: values only for the submitter and administrators
     timeout_seconds: int
+    warn_seconds: int | None = None  #: so long before its time limit it is warned
     retries: int = 0
     retry_on: str = ""  #: the causes of a retry
     preemptible: bool = False

@@ -331,6 +331,9 @@ class Engine(Protocol):
     async def stop(self, attempt: str, *, grace_seconds: float, why: str) -> None:
         """SIGTERM, grace, SIGKILL; return when accepted. Writes a tombstone for an attempt not seen yet (I3)."""
 
+    async def warn(self, attempt: str) -> None:
+        """Warn a running attempt that its time is nearly up: SIGUSR1 to its processes that have a handler, once however often it is asked."""
+
     async def status(self, attempt: str) -> Observed:
         """Return the attempt as it is now."""
 

@@ -203,6 +203,11 @@ class LocalEngine(AttemptFiles):
             self._stops.add(task)
             task.add_done_callback(self._stops.discard)
 
+    async def warn(self, attempt: str) -> None:
+        """Warn a running attempt; its launcher passes on the first warning only."""
+        await self._check_epoch()
+        await self._maker.warn(attempt)
+
     async def status(self, attempt: str) -> Observed:
         """Return the attempt as it is now; an end that is seen for the first time is journalled first (I9)."""
         return await self._ends.now(attempt)

@@ -45,7 +45,8 @@ from .base import (
     Usage,
 )
 from .errors import EngineError, ImageMissing, NodeUnknown, NotSent, Unknown
-from .fake_machine import BEGINNING, FakeContainer, FakeEntry, FakeMachine, Program
+from .fake_containers import FakeContainer, FakeEntry, Program
+from .fake_machine import BEGINNING, FakeMachine
 
 __all__ = ["FakeContainer", "FakeEngine", "FakeEntry", "FakeMachine", "Fault", "Faults", "Program"]
 
@@ -140,6 +141,10 @@ class FakeEngine:
     async def stop(self, attempt: str, *, grace_seconds: float, why: str) -> None:
         """SIGTERM, grace, SIGKILL; return when accepted."""
         await self._change("stop", lambda: self.machine.stop(attempt, grace_seconds, why))
+
+    async def warn(self, attempt: str) -> None:
+        """Warn a running attempt, once."""
+        await self._change("warn", lambda: self.machine.warn(attempt))
 
     async def status(self, attempt: str) -> Observed:
         """Return the attempt as it is now."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -42,50 +42,12 @@ from .errors import (
     Unknown,
     WorkspaceCorrupt,
 )
+from .fake_containers import FakeContainer, FakeEntry, Program
 from .fake_gpus import FakeGPUs
 from .fake_logs import FakeLogs
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 TERM, KILL, SIGNALLED = 15, 9, 128
-
-
-@dataclass(frozen=True, kw_only=True)
-class Program:
-    """What a command does: what it prints and leaves, and how it ends."""
-
-    output: bytes = b""
-    artifacts: Mapping[str, bytes | Literal["dir", "symlink", "other"]] = field(default_factory=dict)
-    seconds: float | None = 0.0  #: how long it runs; none: until it is stopped, or ended by `finish`
-    code: int = 0
-    signal: int | None = None
-    oom: bool = False
-    stubborn: bool = False  #: does not end on SIGTERM
-    start_error: str = ""  #: what the Engine says when it cannot be started
-
-
-@dataclass(kw_only=True)
-class FakeContainer:
-    """A container; one without a specification is a server, or somebody else's."""
-
-    name: str
-    seen: Observed
-    program: Program
-    ours: bool = True
-    ends_at: float | None = None
-    killed_at: float | None = None
-
-
-@dataclass(kw_only=True)
-class FakeEntry:
-    """What the machine's journal knows of an attempt."""
-
-    digest: str = ""
-    started: bool = False
-    boot_id: str = ""
-    stop_why: str | None = None
-    exit: Exit | None = None
-    collected: Collected | None = None
-    forgotten: bool = False
 
 
 class FakeMachine:
@@ -107,6 +69,7 @@ class FakeMachine:
         self.programs: dict[tuple[str, ...], Program] = {}
         self.containers: dict[str, FakeContainer] = {}
         self.starts: list[str] = []
+        self.warned: list[tuple[str, float]] = []  #: every warning that reached a command, and when
         self.journal: dict[str, FakeEntry] = {}
         self.logs = FakeLogs()
         self.artifacts: dict[str, dict[str, bytes | Literal["dir", "symlink", "other"]]] = {}
@@ -141,6 +104,10 @@ class FakeMachine:
     def finish(self, attempt: str, code: int = 0, *, signal: int | None = None, oom: bool = False) -> None:
         """End an attempt's command."""
         self._end(self.containers[attempt], Exit(code=code, signal=signal, oom=oom))
+
+    def let_die(self, attempt: str) -> None:
+        """End what was killed and could not die: the device that it waited for answers again."""
+        self._end(self.containers[attempt], Exit(code=SIGNALLED + KILL, signal=KILL, reason=ExitReason.STOPPED))
 
     def remove_by_hand(self, name: str) -> None:
         """Remove a container as an administrator would, past the engine."""
@@ -237,10 +204,19 @@ class FakeMachine:
         if container is None or container.seen.phase is Phase.CREATED:
             entry.exit = Exit(code=None, reason=ExitReason.STOPPED, finished_at=self._time())
             self.containers.pop(attempt, None)
+        elif container.program.unkillable:
+            pass
         elif container.program.stubborn:
             container.killed_at = container.killed_at or self.now + grace_seconds
         else:
             self._end(container, Exit(code=SIGNALLED + TERM, signal=TERM, reason=ExitReason.STOPPED))
+
+    def warn(self, attempt: str) -> None:
+        """Warn a running attempt; as the launcher does, pass on the first warning only."""
+        container = self.containers.get(attempt)
+        if container is not None and container.seen.phase is Phase.RUNNING and not container.warned:
+            container.warned = True
+            self.warned.append((attempt, self.now))
 
     def status(self, attempt: str) -> Observed:
         """Return an attempt as it is; its end is journalled when it is first seen."""

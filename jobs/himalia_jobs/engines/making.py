@@ -32,6 +32,7 @@ from .runfiles import has_begun
 from .seen import observed_of_inspect
 from .workspace import Trees, copy_tree, prepare_directories, volume_body, volume_mount, volume_name
 
+QUICK_SECONDS = 10.0
 LAUNCHER_SECONDS = 8  #: beyond the grace, in which the launcher itself ends what is left and writes its record
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -141,6 +142,14 @@ class Maker:
                 return Observed(attempt=attempt, phase=Phase.ABSENT), {}
             raise EngineError(said(error)) from error
         return observed_of_inspect(attempt, found), found["State"]
+
+    async def warn(self, attempt: str) -> None:
+        """Send the launcher SIGUSR1; one that has ended meanwhile needs none."""
+        try:
+            await self.docker("kill", self._name(attempt), "SIGUSR1", timeout=QUICK_SECONDS)
+        except APIError as error:
+            if not is_missing(error) and not is_conflict(error):
+                raise EngineError(said(error)) from error
 
     async def kill(self, attempt: str, grace_seconds: float) -> None:
         """SIGTERM, grace, SIGKILL; return when it has ended."""

@@ -29,6 +29,7 @@ class ExitRecord:
     signal: int | None
     stopped: bool
     dropped_bytes: int
+    oom_kills: int = 0  #: processes that were killed for want of memory
 
 
 def read_record(own: Path) -> ExitRecord | None:
@@ -42,6 +43,7 @@ def read_record(own: Path) -> ExitRecord | None:
             signal=int(signal) if signal is not None else None,
             stopped=bool(plain.get("stopped")),
             dropped_bytes=max(0, int(plain.get("dropped_bytes") or 0)),
+            oom_kills=max(0, int(plain.get("oom_kills") or 0)),
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None

@@ -60,7 +60,8 @@ def exit_of(state: Mapping[str, Any], own: Path, entry: Entry | None, boot_id: s
     if code == NOT_KNOWN and record is not None and record.code is not None:
         code = record.code
     finished = moment(state.get("FinishedAt")) or datetime.now(UTC)
-    oom = bool(state.get("OOMKilled"))
+    # An Engine may tell of the main process alone; the launcher reads the count of the container.
+    oom = bool(state.get("OOMKilled")) or (record is not None and record.oom_kills > 0)
     reason = _reason(code, record, entry, boot_id, oom)
     lost = reason is ExitReason.NODE_REBOOTED
     return Exit(

@@ -52,6 +52,7 @@ class JobRecord(Record):
     memory_bytes: int
     gpus: str
     timeout_seconds: int
+    warn_seconds: int | None
     retries: int
     retry_on: str
     retry_at: str | None
@@ -90,7 +91,11 @@ class AttemptRecord(Record):
     boot_id: str | None
     finished_at: str | None
     stop_reason: str | None
+    over_by: float | None
+    stuck_at: str | None
     give_way_at: str | None
+    warned_at: str | None
+    warned_clock: float | None
     exit_code: int | None
     signal: int | None
     oom: bool

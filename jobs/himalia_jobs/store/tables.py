@@ -97,6 +97,7 @@ jobs = Table(
     Column("memory_bytes", Integer, nullable=False),
     Column("gpus", String, nullable=False),
     Column("timeout_seconds", Integer, nullable=False),
+    Column("warn_seconds", Integer),  # before its time limit it is warned; none: it is not
     Column("retries", Integer, nullable=False),
     Column("retry_on", String, nullable=False, server_default=RETRY_ON),  # causes
     Column("retry_at", String),  # after a failed attempt: not in line before then
@@ -139,7 +140,11 @@ attempts = Table(
     Column("boot_id", String),
     Column("finished_at", String),
     Column("stop_reason", String),  # why we stopped it: cancelled, timed_out or preempted
+    Column("over_by", Float),  # CLOCK_BOOTTIME by which it has ended, since it was told to
+    Column("stuck_at", String),  # it had not by then
     Column("give_way_at", String),  # it is stopped then, for somebody before it
+    Column("warned_at", String),  # that its time limit is near
+    Column("warned_clock", Float),  # the same as CLOCK_BOOTTIME
     Column("exit_code", Integer),
     Column("signal", Integer),
     Column("oom", Boolean, nullable=False, server_default=text("0")),

@@ -60,6 +60,7 @@ def test_a_job_never_reaches_the_submitted_files_of_the_next(client, code):
         (["/etc/passwd"], JobState.FAILED, Reason.COMMAND_NOT_EXECUTABLE, 126),
         ("kill -9 $$", JobState.FAILED, Reason.KILLED_BY_SIGNAL, 137),
         (["python3", "-c", "x = bytearray(10**9)"], JobState.FAILED, Reason.OUT_OF_MEMORY, 137),
+        ("python3 -c 'x = bytearray(10**9)'; exit 0", JobState.SUCCEEDED, Reason.SUCCEEDED_WITH_CHILD_OOM, 0),
     ],
 )
 def test_how_it_ended_is_told(client, command, state_, reason, code_):
@@ -102,10 +103,27 @@ def test_cancelling_a_queued_job_ends_it_at_once_and_again_changes_nothing(clien
 
 
 def test_a_failed_job_is_tried_again_with_an_attempt_of_its_own(client):
-    job = run(client("ada"), "echo attempt $HIMALIA_ATTEMPT; exit 1", retries=2)
+    ada = client("ada")
+
+    job = run(
+        ada,
+        "echo attempt $HIMALIA_ATTEMPT; touch /artifacts/$HIMALIA_ATTEMPT; exit 75",
+        retries=2,
+        retry_on="lost,exit:75",
+    )
 
     assert [attempt.number for attempt in job.view.attempts] == [1, 2, 3]
     assert b"".join(job.log(attempt=2)) == f"attempt {job.id}.2\n".encode()
+    assert [file.path for file in ada.artifacts(job.id, 1).artifacts] == [f"{job.id}.1"]
+
+
+def test_a_job_is_warned_before_its_time_limit_and_may_save(client, tmp_path):
+    save = "trap 'echo saved > /artifacts/checkpoint; exit 0' USR1; sleep 600 & wait"
+
+    job = run(client("ada"), save, timeout="60s", warn="57s")
+
+    assert (job.state, job.view.attempts[0].warned_at is not None) == (JobState.SUCCEEDED, True)
+    assert job.download(tmp_path)[0].read_text() == "saved\n"
 
 
 def test_a_submit_repeated_with_its_key_is_the_same_job(client):

@@ -68,7 +68,7 @@ def test_it_ends_with_the_jobs_exit_code_and_so_do_the_others_that_wait(service,
 def test_every_option_reaches_the_service(service, code, himalia):
     words = (
         "--project p --experiment e --name n --profile small --image i --gpu H200:2 --cpus 2.5 --memory 8G "
-        "--env A=1 --env B=x=y --workdir pkg --timeout 2h --retries 3 --retry-on oom,lost --owner team:nlp --clean --preemptible --detach"
+        "--env A=1 --env B=x=y --workdir pkg --timeout 2h --warn 5m --retries 3 --retry-on oom,lost --owner team:nlp --clean --preemptible --detach"
     )
     outcome = himalia("submit", ".", *words.split(), "--", "python", "train.py", "--detach", "--", "-x")
 
@@ -89,6 +89,7 @@ def test_every_option_reaches_the_service(service, code, himalia):
         "workdir": "pkg",
         "env": {"A": "1", "B": "x=y"},
         "timeout": "2h",
+        "warn": "5m",
         "retries": 3,
         "retry_on": "oom,lost",
         "preemptible": True,
@@ -177,22 +178,6 @@ def test_defaults_come_from_the_directorys_file(service, code, himalia):
         "2h",
     )
     assert (wish.env, wish.clean) == ({"A": "1", "B": "line"}, True)
-
-
-def test_the_files_causes_of_a_retry_say_nothing_where_none_is_asked_for(service, code, himalia):
-    (code / "himalia-job.toml").write_text('command = "true"\nretries = 2\nretry_on = ["oom", "exit:75"]\n')
-
-    himalia("submit", "-d")
-    himalia("submit", "-d", "--retries", "0")
-
-    assert [(wish.retries, wish.retry_on) for wish in service.requests] == [(2, ["oom", "exit:75"]), (0, None)]
-
-
-def test_a_cause_that_cannot_be_read_is_pointed_at_before_anything_is_sent(service, code, himalia):
-    outcome = himalia("submit", "--retries", "1", "--retry-on", "oom,exot:75", "--", "true")
-
-    assert (outcome.code, service.requests) == (125, [])
-    assert "'exot:75' at position 5 is no cause of a retry." in outcome.err
 
 
 def test_zero_cpus_are_asked_for_and_not_taken_for_nothing(service, code, himalia):

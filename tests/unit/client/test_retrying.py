@@ -75,3 +75,19 @@ def test_unless_told_every_failure_is_covered_that_another_attempt_may_help_agai
         Reason.ENGINE_STOPPED,
         Reason.VANISHED,
     }
+
+
+def test_the_files_causes_of_a_retry_say_nothing_where_none_is_asked_for(service, code, himalia):
+    (code / "himalia-job.toml").write_text('command = "true"\nretries = 2\nretry_on = ["oom", "exit:75"]\n')
+
+    for words in ((), ("--retries", "0")):
+        himalia("submit", "-d", *words)
+
+    assert [(wish.retries, wish.retry_on) for wish in service.requests] == [(2, ["oom", "exit:75"]), (0, None)]
+
+
+def test_a_cause_that_cannot_be_read_is_pointed_at_before_anything_is_sent(service, code, himalia):
+    outcome = himalia("submit", "--retries", "1", "--retry-on", "oom,exot:75", "--", "true")
+
+    assert (outcome.code, service.requests) == (125, [])
+    assert "'exot:75' at position 5 is no cause of a retry." in outcome.err

@@ -46,6 +46,8 @@ async def test_a_job_gets_its_profiles_time_limit_or_the_one_it_asks_for(work: A
     [
         ({"timeout": "2h1s"}, "timeout", "allows 2 h at most"),
         ({"timeout": "soon"}, "timeout", ""),
+        ({"timeout": "1h", "warn": "60m"}, "warn", "must come less than 1 h before it"),
+        ({"warn": "soon"}, "warn", "is no duration"),
         ({"timeout": -1}, "timeout", ""),
         ({"profile": "nope"}, "profile", "There are: small, gpu, for-nlp"),
         ({"profile": "notebooks"}, "profile", "There are: small"),

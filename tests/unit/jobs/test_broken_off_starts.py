@@ -51,6 +51,17 @@ def test_a_record_changes_no_code_that_the_engine_knows(tmp_path):
     assert exit_of(ended(3), tmp_path, None, "boot").code == 3
 
 
+@pytest.mark.parametrize(("told", "counted", "oom"), [(False, 0, False), (False, 2, True), (True, 0, True)])
+def test_a_child_that_was_killed_for_want_of_memory_is_known_from_the_engine_or_from_the_launchers_count(
+    tmp_path, told, counted, oom
+):
+    record(tmp_path, oom_kills=counted)
+
+    exit = exit_of(ended(0) | {"OOMKilled": told}, tmp_path, None, "boot")
+
+    assert (exit.code, exit.oom) == (0, oom)
+
+
 def test_a_command_has_begun_when_its_launcher_made_its_log(tmp_path):
     assert not has_begun(tmp_path)
     (tmp_path / "run").mkdir()

@@ -30,6 +30,7 @@ class Life:
     when: JobState = JobState.RUNNING
     ends: tuple[JobState, Reason]
     starts: int = 1
+    warned: int = 0
 
 
 def cancel(service: MortalService, job: JobRecord) -> Any:
@@ -77,6 +78,12 @@ LIVES = {
     ),
     "it reaches its time limit": Life(
         program=LASTS, job={"timeout_seconds": 4}, ends=(JobState.FAILED, Reason.TIMED_OUT)
+    ),
+    "it is warned before its time limit": Life(
+        program=LASTS,
+        job={"timeout_seconds": 6, "warn_seconds": 3},
+        ends=(JobState.FAILED, Reason.TIMED_OUT),
+        warned=1,
     ),
     "it ignores its time limit": Life(
         program=Program(seconds=None, stubborn=True),
@@ -201,9 +208,10 @@ async def test_a_job_ends_the_same_wherever_the_service_is_killed(service, add_j
 
 async def ended_as_it_must(service, add_job, life, fuse) -> None:
     """Let a job live, and check its end and how often its command began."""
-    begun = len(service.machine.starts)
+    begun, warned = len(service.machine.starts), len(service.machine.warned)
 
     job = await live(service, add_job, life, fuse)
 
     assert (job.state, job.reason) == life.ends, f"killed at boundary {fuse.kill_at}"
     assert len(service.machine.starts) - begun == life.starts, f"killed at boundary {fuse.kill_at}"
+    assert len(service.machine.warned) - warned == life.warned, f"killed at boundary {fuse.kill_at}"

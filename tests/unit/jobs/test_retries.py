@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from mortal_service import MortalService, running, ticks
@@ -15,7 +16,7 @@ from himalia_jobs.engines.fake import FakeMachine, Program
 from himalia_jobs.engines.fake_machine import BEGINNING
 from himalia_jobs.queue import Line
 from himalia_jobs.runner import request_cancel
-from himalia_jobs.store import jobs
+from himalia_jobs.store import Database, jobs
 from himalia_jobs.store.records import JobRecord
 from himalia_jobs.views import words
 
@@ -28,6 +29,12 @@ def machine(machine: FakeMachine) -> FakeMachine:
     """A machine that also has a command that fails at once."""
     machine.programs[FAILS] = Program(code=75, output=b"no licence", artifacts={"half.txt": b"1"})
     return machine
+
+
+@pytest.fixture
+def service(db: Database, machine: FakeMachine, tmp_path: Path) -> MortalService:
+    """A service on that machine, with the pauses that hold where nothing is set."""
+    return MortalService(db, machine, tmp_path, queue=Queue())
 
 
 async def failed(service: MortalService, job: JobRecord) -> JobRecord:
@@ -100,7 +107,8 @@ async def test_each_attempt_keeps_its_own_log_and_artifacts(service, add_job):
     await ticks(service, 13)
 
     assert service.job(job.id).state is JobState.SUCCEEDED
-    assert [bytes(service.machine.logs[f"{job.id}.{n}"]) for n in (1, 2)] == [b"no licence", b"done"]
+    logs = [await service.engine.read_log(f"{job.id}.{n}", 0, 100) for n in (1, 2)]
+    assert [log.data for log in logs] == [b"no licence", b"done"]
     assert [[*service.machine.artifacts[f"{job.id}.{n}"]] for n in (1, 2)] == [["half.txt"], ["model.txt"]]
 
 

@@ -204,7 +204,7 @@ def start(launcher: Path, tmp_path: Path) -> Iterator[Starter]:
 @pytest.fixture(scope="session")
 def pid_1() -> tuple[str, ...]:
     """What to run the launcher with so that it is pid 1 of a namespace of its own."""
-    return ("unshare", *AS_ROOT, "--pid", "--fork", "--kill-child")
+    return ("unshare", *AS_ROOT, "--pid", "--fork", "--mount-proc", "--kill-child")
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,7 @@ def test_the_record_is_one_line_with_everything_in_it(start: Any) -> None:
     run = start.sh("echo hello").end()
 
     assert list(run.record) == [
-        "version", "code", "signal", "started", "finished", "log_bytes", "dropped_bytes", "stopped",
+        "version", "code", "signal", "started", "finished", "log_bytes", "dropped_bytes", "stopped", "oom_kills",
     ]  # fmt: skip
     assert run.record["version"] == 1
     assert run.record["started"].endswith("Z")
@@ -86,6 +86,24 @@ def test_a_signal_reaches_daemons_too(start_as: Any, tmp_path: Path) -> None:
 
     run.send(signal.SIGTERM).end()
     assert b"daemon got 15" in run.log
+
+
+def test_a_warning_goes_once_to_who_listens_and_harms_nobody_else(start_as: Any) -> None:
+    deaf = f"sh -c 'echo deaf; {WAIT}' & trap 'echo warned' USR1; echo ready; wait; wait; echo on; {WAIT}"
+    run = start_as(deaf).printed(b"deaf").printed(b"ready")
+
+    run.send(signal.SIGUSR1).printed(b"warned").send(signal.SIGUSR1).send(signal.SIGTERM).end()
+
+    assert run.log.count(b"warned") == 1
+    assert b"on" not in run.log, "the process that did not listen was ended by the warning"
+
+
+def test_a_job_that_does_not_listen_outlives_a_warning(start_as: Any) -> None:
+    run = start_as(f"trap 'exit 7' USR2; echo ready; {WAIT}").printed(b"ready")
+
+    run.send(signal.SIGUSR1).send(signal.SIGUSR2).end()
+
+    assert run.code == 7
 
 
 def test_a_stopped_job_may_say_goodbye_and_choose_its_code(start_as: Any) -> None:

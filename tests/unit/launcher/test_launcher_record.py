@@ -70,7 +70,8 @@ def test_output_goes_on_when_there_is_room_again_and_each_gap_is_told(
     # The disk must not be full again while the end of this gap is still in the pipe.
     kept = f'until [ "$(grep -ac after {start.directory}/log)" -ge $n ]; do :; done'
 
-    run = left(start_on_a_small_disk(f"echo before; for n in $(seq {times}); do {lose}; {kept}; done").end())
+    before_all = f"echo before; until [ -s {start.directory}/log ]; do :; done"
+    run = left(start_on_a_small_disk(f"{before_all}; for n in $(seq {times}); do {lose}; {kept}; done").end())
 
     before, *after = run.log.split(GAP)
     assert before.startswith(b"before\n")

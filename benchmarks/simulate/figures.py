@@ -14,6 +14,7 @@ KINDS = ("notebooks", "small jobs", "large jobs", "preemptible")
 MINUTE = 60.0
 BOUND_SECONDS = 600.0  #: of a slowdown: what runs shorter is taken to run so long
 MOST = 20.0  #: minutes that an estimate may be off to count as near
+SLACK = 5.0  #: minutes that are added to both before a wait is compared with what was told
 
 
 def percentile(values: Iterable[float], percent: float) -> float:
@@ -118,6 +119,14 @@ def _errors(told: Sequence[Ask]) -> dict[str, float]:
         "error_median": median(abs(minutes) for minutes in late),
         "error_p90": percentile((abs(minutes) for minutes in late), 90),
         "near": sum(1 for minutes in late if abs(minutes) <= MOST) / len(late),
+        "twice": sum(1 for ask in told if _within_twice(ask)) / len(told),
         "not_later": sum(1 for minutes in late if minutes <= 1) / len(late),
         "late_median": median(late),
     }
+
+
+def _within_twice(ask: Ask) -> bool:
+    """Tell whether somebody waited no more than twice as long as told, and no less than half."""
+    since = ask.told_at or 0.0
+    told, was = (((moment or 0.0) - since) / MINUTE + SLACK for moment in (ask.told, ask.started))
+    return was <= 2 * told and told <= 2 * was

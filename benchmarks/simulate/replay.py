@@ -44,6 +44,7 @@ SAVE_SECONDS = 10.0  #: of the grace that a job which gives way takes
 CHECKPOINT_SECONDS = 1800.0  #: such a job goes on from its last checkpoint
 TICK_SECONDS = 900.0  #: between two rounds in which nothing but the clock has changed
 LEARN_SECONDS = 60.0
+TOLD_EACH = 5  #: of the rounds with somebody new in line, one in so many is estimated: that takes longer than the round
 ALL = "everybody"
 REQUESTS = {gpus: parse_request(str(gpus)) for gpus in (1, 2, 4, 8)}
 
@@ -66,10 +67,11 @@ class Replay:
         self.usage = Usage(self.rules.queue.half_life)
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._number = 0
-        self._ran: deque[tuple[str, str, float]] = deque(maxlen=LOOKED_AT)
+        self._ran: deque[tuple[str, str, str, float]] = deque(maxlen=LOOKED_AT)
         self._lengths: Lengths = {}
         self._learned = -LEARN_SECONDS
         self._told: set[str] = set()
+        self._rounds_with_new = 0
         self._waiting_of: Counter[str] = Counter()  #: how much each person has in line, but for preemptible jobs
         self._held_of: Counter[str] = Counter()  #: and how many GPUs they hold
         self._ticking = False
@@ -146,10 +148,10 @@ class Replay:
         self._held_of[ask.user] -= ask.gpus
         self.usage.end(hold.user_id, ask.gpus, began, self.now)
         ask.held += self.now - began
+        self._ran.appendleft((hold.kind, hold.project_id or hold.user_id, hold.profile, self.now - began))
         if not isinstance(ask.wanted, Job):
             ask.ended = self.now
             return
-        self._ran.appendleft((hold.project_id, hold.profile, self.now - began))
         ran = min(max(self.now - began - START_SECONDS - SAVE_SECONDS, 0.0), ask.left) if stopped else ask.left
         if ran < ask.left:
             kept = ran - ran % CHECKPOINT_SECONDS
@@ -275,17 +277,18 @@ class Replay:
     # What is watched
 
     def _tell(self, situation: Situation, decision: Decision) -> None:
-        """Keep the first place and the first estimate that each is told."""
+        """Keep the first place that each is told, and of some the first estimate."""
         new = {wait.waiter.id: wait.position for wait in decision.waits if wait.waiter.id not in self._told}
         self._told |= new.keys()
         for waiter_id, position in new.items():
             self.course.asks[waiter_id].position = position
-        if not new or not self.estimates:
+        self._rounds_with_new += bool(new)
+        if not new or not self.estimates or self._rounds_with_new % TOLD_EACH:
             return
         if self.now - self._learned >= LEARN_SECONDS:
             self._lengths, self._learned = lengths_of(self._ran), self.now
         left = afterwards(situation, decision, self.rules)
-        for waiter_id, expected in estimate(left, decision.waits, self._lengths).items():
+        for waiter_id, expected in estimate(left, decision.waits, self._lengths, self.rules).items():
             if waiter_id in new:
                 ask = self.course.asks[waiter_id]
                 ask.told_at, ask.sure = self.now, expected.sure

@@ -82,7 +82,7 @@ def _estimates(runs: Sequence[Run]) -> str:
         for sure, found in run["estimates"].items():
             lines.append(
                 f"  estimates, {run['plan']}, {sure}: {found['count']:.0f} told, off by {found['error_median']:.0f} min "
-                f"(median; they waited {found['wait_median']:.0f}), not later than told {found['not_later']:.0%}"
+                f"(median; they waited {found['wait_median']:.0f}), twice or half at most {found['twice']:.0%}, not later than told {found['not_later']:.0%}"
             )
     return "\n".join(lines)
 

@@ -45,9 +45,11 @@ class Reason(StrEnum):
 class Sure(StrEnum):
     """How sure the expected start of something that waits is."""
 
-    AT_LATEST = "at_latest"  #: from time limits alone: by then at the latest, if nobody is put before it
-    LIKELY = "likely"  #: from how long such jobs ran before
-    GUESS = "guess"  #: a notebook that stays as long as its owner likes is in the way, or little is known
+    AT_LATEST = (
+        "at_latest"  #: the first in line, from time limits alone: by then at the latest, if nobody is put before it
+    )
+    LIKELY = "likely"  #: those who have now what it gets are known to run alike
+    GUESS = "guess"  #: others that wait come in between, or such things ran too differently, or little is known
 
 
 SENTENCES: dict[Reason, str] = {

@@ -6,22 +6,22 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from math import exp, log
-from statistics import median
 
 from sqlalchemy import Connection
 
-from .policy import Length, Lengths
-from .store import grants, jobs
+from .policy import Lengths
+from .store import grants, jobs, leases
 from .store.clock import from_text, to_text
 
-LOOKED_AT = 2000  #: attempts that ended last
+LOOKED_AT = 2000  #: attempts that ended last, and servers
 HALF_LIVES = 10  #: what is older counts less than a thousandth
-OF_EACH = 30  #: of one project and profile
+OF_EACH = 30  #: of one project and profile, of one person's servers, of one profile
 
 
 def read_lengths(db: Connection) -> Lengths:
-    """Return how long jobs ran, by project and profile, and by profile alone."""
-    return lengths_of(jobs.past_lengths(db, LOOKED_AT))
+    """Return how long jobs ran, by project and profile, and servers, by person and profile; both by profile alone."""
+    ran = [("job", *one) for one in jobs.past_lengths(db, LOOKED_AT)]
+    return lengths_of([*ran, *(("server", *one) for one in leases.past_lengths(db, LOOKED_AT))])
 
 
 def read_usage(db: Connection, half_life_seconds: float, now: datetime) -> dict[str, float]:
@@ -42,11 +42,11 @@ def decayed_seconds(start: datetime, end: datetime, now: datetime, half_life_sec
     return max(ended - begun, 0.0) / rate
 
 
-def lengths_of(ran: Iterable[tuple[str, str, float]]) -> Lengths:
-    """Return the usual lengths of (project, profile, seconds), the newest first."""
+def lengths_of(ran: Iterable[tuple[str, str, str, float]]) -> Lengths:
+    """Return the last lengths of (kind, whose, profile, seconds), the newest first."""
     seconds: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    for project, profile, length in ran:
-        for key in (("job", project, profile), ("job", "", profile)):
+    for kind, whose, profile, length in ran:
+        for key in ((kind, whose, profile), (kind, "", profile)):
             if len(seconds[key]) < OF_EACH:
                 seconds[key].append(max(length, 1.0))
-    return {key: Length(seconds=median(found), runs=len(found)) for key, found in seconds.items()}
+    return dict(seconds)

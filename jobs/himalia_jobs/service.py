@@ -230,7 +230,7 @@ class Service:
         before = self.line
         self.ledger.line = self.serving.line = Line(waits=decided.waits, estimates=before.estimates)
         waits = list(decided.waits.values())
-        estimates = await asyncio.to_thread(estimate, decided.left, waits, self._lengths)
+        estimates = await asyncio.to_thread(estimate, decided.left, waits, self._lengths, self.rulebook.rules)
         line = Line(waits=decided.waits, estimates=estimates)
         self.ledger.line = self.serving.line = line
         moved = before.places() != line.places()

@@ -23,6 +23,10 @@ def afterwards(situation: Situation, decision: Decision, rules: Rules) -> Situat
         ),
         holds=(*situation.holds, *(_hold(start, situation, rules) for start in decision.starts)),
         waiters=tuple(waiter for waiter in situation.waiters if waiter.id not in started),
+        last_starts={
+            **situation.last_starts,
+            **{(start.waiter.user_id, start.waiter.gpus.count > 0): situation.now for start in decision.starts},
+        },
     )
 
 

@@ -7,7 +7,7 @@ line has a promise, and others may go before it where they are gone by then or u
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from himalia.gpus import Slot, SlotHealth, SlotKind
 
 from .benches import given_back
 from .pool import ROUNDING, Pool, make_of, makes_fit
-from .words import Waiter
+from .words import Hold, Waiter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,20 @@ class Promise:
     slots: tuple[Slot, ...]
     cpus_over: float
     memory_over: int
+
+
+def releases_of(holds: Iterable[Hold]) -> Iterator[Release]:
+    """Yield what is given back, and when at the latest, by those with a time limit."""
+    for hold in holds:
+        if hold.ends_at is not None:
+            yield Release(
+                at=hold.ends_at,
+                node_id=hold.node_id,
+                cpus=hold.cpus,
+                memory_bytes=hold.memory_bytes,
+                slots=hold.slots,
+                user_id=hold.user_id,
+            )
 
 
 def promise(waiter: Waiter, pools: Sequence[Pool], releases: Iterable[Release]) -> Promise | None:

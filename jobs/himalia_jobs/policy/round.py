@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from himalia.gpus import Slot
+from himalia.reasons import Reason
 
 from .benches import weights
 from .calendar import Calendar
 from .giving_way import Giving, give_way
-from .horizon import Promise, Release, promise
+from .horizon import Promise, Release, promise, releases_of
 from .lacking import Lacks
 from .line import in_line
 from .pool import Floor, Pool
@@ -19,16 +20,18 @@ from .rules import Rules
 from .words import Decision, Lack, Situation, Start, Wait, Waiter
 
 NONE = Rules()
+JUST_WAITS = Lack(reason=Reason.IN_LINE)
 
 
-def decide(situation: Situation, rules: Rules = NONE) -> Decision:
+def decide(situation: Situation, rules: Rules = NONE, *, told_why: bool = True) -> Decision:
     """Decide one round.
 
     What the first in line lacks is set aside for it, so that those behind take only what it cannot use: nobody starves.
     The others who lack GPUs keep those that are free for them and no more, so that a long line for GPUs does not hold up
-    those who need none. Who is at a limit holds up nobody.
+    those who need none. Who is at a limit holds up nobody. Not `told_why`, those who wait for room just wait in line: that
+    is quicker, and the same starts.
     """
-    return _Round(situation, rules).decided()
+    return _Round(situation, rules).decided(told_why=told_why)
 
 
 class _Round:
@@ -45,7 +48,7 @@ class _Round:
         self.promise: Promise | None = None  #: when that starts at the latest
         self.giving: Giving | None = None
 
-    def decided(self) -> Decision:
+    def decided(self, *, told_why: bool) -> Decision:
         closed = self.situation.closed
         common = Lack(reason=closed[0], text=closed[1]) if closed else None
         for waiter in in_line(self.situation, self.rules):
@@ -58,7 +61,7 @@ class _Round:
         gives_way = () if closed else tuple(self._give_way().gives_way)
         lacks = Lacks(self.really.pools, self.situation)
         waits = (
-            Wait(waiter=waiter, position=position, lack=lack or lacks.of(waiter))
+            Wait(waiter=waiter, position=position, lack=lack or (lacks.of(waiter) if told_why else JUST_WAITS))
             for position, (waiter, lack) in enumerate(self.waiting, start=1)
         )
         return Decision(starts=tuple(self.starts), waits=tuple(waits), gives_way=gives_way)
@@ -121,16 +124,7 @@ class _Round:
 
     def _releases(self) -> Iterator[Release]:
         """Yield what is given back, and when at the latest: of those who hold something, and of those who start now."""
-        for hold in self.situation.holds:
-            if hold.ends_at is not None:
-                yield Release(
-                    at=hold.ends_at,
-                    node_id=hold.node_id,
-                    cpus=hold.cpus,
-                    memory_bytes=hold.memory_bytes,
-                    slots=hold.slots,
-                    user_id=hold.user_id,
-                )
+        yield from releases_of(self.situation.holds)
         for start in self.starts:
             if start.waiter.limit_seconds is not None:
                 yield Release(

@@ -6,7 +6,7 @@ Frozen data that comes in and goes out. Nothing here knows a clock, a database o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -151,16 +151,9 @@ class Decision:
     gives_way: tuple[GiveWay, ...] = ()  #: those told before as well, as long as it is needed
 
 
-@dataclass(frozen=True, kw_only=True)
-class Length:
-    """How long such containers ran before."""
-
-    seconds: float  #: half of them ran no longer
-    runs: int = 1
-
-
-#: How long containers of a (kind, project, profile) ran; with an empty project all of the profile.
-Lengths = Mapping[tuple[str, str, str], Length]
+#: How many seconds containers of a (kind, whose, profile) ran, the newest first: of a project, for servers of a person;
+#: with nobody's name all of the profile.
+Lengths = Mapping[tuple[str, str, str], Sequence[float]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from himalia.states import LeaseState
 
 from . import grants
 from . import slots as slots_store
-from .clock import now_text
+from .clock import from_text, now_text
 from .moves import move_lease, note_ledger
 from .records import LeaseRecord
 from .slots import all_slots as all_slots
@@ -119,6 +119,21 @@ def last_grants(db: Connection, since: str) -> dict[tuple[str, bool], str]:
         .group_by(leases.c.user_id, with_gpus)
     )
     return {(user, bool(gpus)): moment for user, gpus, moment in db.execute(rows)}
+
+
+def past_lengths(db: Connection, most: int) -> list[tuple[str, str, float]]:
+    """Return (user, profile, seconds) of the servers that ended last."""
+    over = (leases.c.kind == "server") & (leases.c.state == str(LeaseState.RELEASED)) & leases.c.granted_at.is_not(None)
+    ran = (
+        select(leases.c.user_id, leases.c.profile, leases.c.granted_at, leases.c.changed_at)
+        .where(over)
+        .order_by(leases.c.number.desc())
+        .limit(most)
+    )
+    return [
+        (user, profile, (from_text(end) - from_text(start)).total_seconds())
+        for user, profile, start, end in db.execute(ran)
+    ]
 
 
 def slots_by_lease(db: Connection) -> dict[str, list[Slot]]:

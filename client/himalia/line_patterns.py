@@ -17,6 +17,11 @@ LONGEST_LINE = 64 * 1024  #: a longer one is looked at in pieces
 _PIECE = re.compile(r"(?:\\\*|[^*])+")
 
 
+def left_out(count: int) -> bytes:
+    """Return the line that stands in a log for bytes that it leaves out."""
+    return f"\nhimalia: {count:,} bytes are left out here: the log is longer than its limit\n".encode()
+
+
 @dataclass(frozen=True, kw_only=True)
 class LinePattern:
     """A pattern that was read."""

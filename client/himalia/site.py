@@ -20,7 +20,7 @@ from .idling import Idle, Then
 from .queueing import Maintenance, Queue, Quota, Reservation
 from .sections import NAME, Bytes, Seconds, SecondsOrNeverOrDefault, Section
 from .settings import data_setting
-from .units import GiB
+from .units import GiB, MiB
 
 
 class Platform(Section):
@@ -109,6 +109,11 @@ class Limits(Section):
     entries: int = Field(200_000, ge=1, description="Most files and directories in a workspace.")
     jobs_per_user: int = Field(1000, ge=1, description="Most jobs one person may have waiting or running.")
     disk_reserve: Bytes = Field(GiB, description="Free space on the data disk under which nothing new starts.")
+    log_size: Bytes = Field(
+        GiB,
+        ge=MiB,
+        description="What is kept of the log of an attempt: of a longer one the beginning and the end, up to half of this each; what lies between is left out, and counted.",
+    )
     stop_grace: Seconds = Field(10, description="Time between SIGTERM and SIGKILL when a job is ended.")
 
 

@@ -37,6 +37,7 @@ def launch_spec(job: JobRecord, attempt: AttemptRecord, site: Site) -> LaunchSpe
         slots=slots,
         mounts=storage_mounts(job.user_id, job.teams, site),
         grace_seconds=float(site.limits.stop_grace),
+        log_limit_bytes=site.limits.log_size,
         internet=site.jobs.internet,
     )
 

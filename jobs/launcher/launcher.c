@@ -36,13 +36,14 @@ static const Milliseconds KILL_AGAIN = 100;
 static const Milliseconds NEVER = LLONG_MAX;
 
 static const char USAGE[] =
-    "usage: --log FILE --exit FILE [--grace SECONDS] [--workdir DIR] [--mkdir DIR]... -- COMMAND [ARG...]";
+    "usage: --log FILE --exit FILE [--limit BYTES] [--grace SECONDS] [--workdir DIR] [--mkdir DIR]... -- COMMAND [ARG...]";
 static const char DEFAULT_PATH[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 typedef struct {
     char *log, *exit, *workdir, *mkdirs[MAX_MKDIRS];
     int mkdir_count;
     Milliseconds grace;
+    long long limit;   /* of the log, in bytes; 0: none */
     char **command;
 } Options;
 
@@ -103,9 +104,9 @@ static void write_record(Record *record, const Job *job, const Log *log) {
     int length = snprintf(
         text, sizeof text,
         "{\"version\":1,\"code\":%s,\"signal\":%s,\"started\":\"%s\",\"finished\":\"%s\","
-        "\"log_bytes\":%lld,\"dropped_bytes\":%lld,\"stopped\":%s,\"oom_kills\":%lld}\n",
+        "\"log_bytes\":%lld,\"dropped_bytes\":%lld,\"left_out_bytes\":%lld,\"stopped\":%s,\"oom_kills\":%lld}\n",
         code, signal, record->started, finished, (long long)log->length, log->dropped,
-        job->stopped ? "true" : "false", count_oom_kills() - record->oom_kills);
+        (long long)(log->left_out - log->head), job->stopped ? "true" : "false", count_oom_kills() - record->oom_kills);
     if (!still_there(record)) {
         unlinkat(record->directory, record->part, 0);
         close(record->file);
@@ -245,21 +246,24 @@ static pid_t start(const Options *options, int null, int output) {
 
 static bool read_options(Options *options, int count, char **words) {
     static const struct option NAMES[] = {{"log", 1, NULL, 'l'},     {"exit", 1, NULL, 'e'},  {"grace", 1, NULL, 'g'},
-                                          {"workdir", 1, NULL, 'w'}, {"mkdir", 1, NULL, 'm'}, {0}};
+                                          {"workdir", 1, NULL, 'w'}, {"mkdir", 1, NULL, 'm'}, {"limit", 1, NULL, 'b'},
+                                          {0}};
     *options = (Options){0};
     double seconds = 10;
-    char *end = "";
+    char *end = "", *limit_end = "";
     for (int option; (option = getopt_long(count, words, "+", NAMES, NULL)) != -1;) {
         if (option == 'l') options->log = optarg;
         else if (option == 'e') options->exit = optarg;
         else if (option == 'w') options->workdir = optarg;
         else if (option == 'm' && options->mkdir_count < MAX_MKDIRS) options->mkdirs[options->mkdir_count++] = optarg;
         else if (option == 'g') seconds = *optarg ? strtod(optarg, &end) : -1;
+        else if (option == 'b') options->limit = *optarg ? strtoll(optarg, &limit_end, 10) : -1;
         else return false;
     }
     options->grace = (Milliseconds)(seconds * 1000);
     options->command = words + optind;
-    return options->log && options->exit && optind < count && !*end && seconds >= 0 && seconds < 1e9;
+    return options->log && options->exit && optind < count && !*end && seconds >= 0 && seconds < 1e9 && !*limit_end
+        && options->limit >= 0;
 }
 
 int main(int count, char **words) {
@@ -282,7 +286,7 @@ int main(int count, char **words) {
     if (!reserve_record(&record, options.exit)) return NOT_STARTED;
     int signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
     Log log;
-    if (open_log(&log, options.log)) {
+    if (open_log(&log, options.log, options.limit)) {
         bool ready = null >= 0 && signals >= 0 && pipe2(pipe, O_CLOEXEC) == 0;
         if (ready && (job.main = start(&options, null, pipe[1])) > 0) {
             close(pipe[1]);

@@ -25,6 +25,10 @@ typedef struct {
     bool gap;      /* something was dropped since the last byte that was kept */
     size_t told;   /* how much of the line about the gap is written already */
     Times times;
+    off_t head, tail, slack;   /* with a limit: so much of the beginning is kept, and of the end; 0: there is none */
+    off_t left_out;            /* what lies between the head and here was given back to the disk */
+    int left_out_file;         /* tells so */
+    bool full;                 /* nothing can be given back: what follows is dropped */
 } Log;
 
 #define complain(to, format, ...) dprintf(to, "himalia: " format "\n", ##__VA_ARGS__)
@@ -35,8 +39,8 @@ Milliseconds now(void);
 /* Open a file of the job's run directory to be written, or complain; -1 for a link, a directory, a device. */
 int open_plain(int directory, const char *name, const char *what);
 
-/* Open the log, and its times beside it; a log that is there is continued. */
-bool open_log(Log *log, const char *path);
+/* Open the log, and beside it its times and what is left out; a log that is there is continued. Limit 0: there is none. */
+bool open_log(Log *log, const char *path, off_t limit);
 
 /* Move at most one pipe full, so that signals are heard; return 0 when nobody can print any more, -1 if nobody did. */
 ssize_t carry(Log *log, int pipe);

@@ -155,9 +155,12 @@ export class Api {
     return this._bytes(`${jobPath(id)}/artifacts.zip?attempt=${attempt}`);
   }
 
-  /** The bytes of a log from an offset; with `follow`, until the attempt has ended. */
+  /**
+   * The bytes of a log from an offset. With `follow` they are the log's own, until the attempt has ended
+   * or some are left out; else a line stands for those.
+   */
   log(id: string, attempt: number, offset: number, follow: boolean, signal?: AbortSignal) {
-    const query = `attempt=${attempt}&offset=${offset}&follow=${follow ? 1 : 0}`;
+    const query = `attempt=${attempt}&offset=${offset}` + (follow ? '&follow=1&exact=1' : '');
     return this._bytes(`${jobPath(id)}/logs?${query}`, { signal });
   }
 

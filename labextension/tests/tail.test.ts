@@ -49,6 +49,38 @@ test('after a cut the log goes on where it was, in the middle of a letter too', 
   expect(tail.complete).toBe(true);
 });
 
+test('for what a log leaves out there is a line, and it goes on behind it', async () => {
+  const answers = [
+    { offset: 0, text: 'first\n' },
+    { offset: 1006, text: 'last\n' }
+  ];
+  const asked: number[] = [];
+  const source = {
+    log: (_: string, __: number, offset: number) => {
+      asked.push(offset);
+      const { offset: begin, text } = answers.shift()!;
+      const headers = { 'Himalia-Log-Offset': `${begin}`, 'Himalia-Log-Gap': '6' };
+      return Promise.resolve(new Response(text, { headers }));
+    }
+  };
+  const tail = new LogTail(
+    source,
+    { id: 'a', attempt: 1, bytes: 0, fromStart: true },
+    () => undefined
+  );
+
+  await tail.follow(new AbortController().signal);
+
+  expect(asked).toEqual([0, 6]);
+  expect(tail.screen.lines.map(line => line.text)).toEqual([
+    'first',
+    '',
+    'himalia: 1,000 bytes are left out here: the log is longer than its limit',
+    'last',
+    ''
+  ]);
+});
+
 test('of a long log the end is read first', () => {
   const tail = tailOf(new CutLog([]), FIRST_BYTES + 1000);
 

@@ -11,12 +11,14 @@ import httpx
 from pydantic import ValidationError
 
 from ..errors import NotFound, Unavailable
+from ..line_patterns import left_out
 from ..models import Event, JobView
 from ..states import FINAL_STATES
 from .http import Http, part
 from .patience import Patience
 
 SILENCE_SECONDS = 60.0  #: after which a quiet connection may be a dead one, and is made anew
+GAP = "Himalia-Log-Gap"  #: where something may be left out
 START = "Himalia-Log-Offset"  #: of an answer's first byte
 KEEP_ALIVE_SECONDS = 40.0  #: events come with a sign of life every 15 s
 
@@ -26,16 +28,24 @@ def read_log(
 ) -> Iterator[bytes]:
     """Yield what a log has now, from an offset; `start` asks the service to choose a later one."""
     patience = Patience.short()
+    ended_at = -1
     while True:
         try:
-            query = {"attempt": attempt or None, "offset": offset} | (start or {})
+            query = {"attempt": attempt or None, "offset": offset, "exact": 1} | (start or {})
             with http.stream(log_of(job_id), query=query) as answer:
-                offset, start = int(answer.headers.get(START, offset)), None
+                begin = int(answer.headers.get(START, offset))
+                jumped = begin > offset and not start
+                if jumped:
+                    yield left_out(begin - offset)
+                offset, start = begin, None
                 for block in answer.iter_raw():
                     offset += len(block)
                     patience.renew()
                     yield block
-            return
+                # More may come behind what is left out here, or has been left out since it was asked for.
+                if offset == ended_at or not (answer.headers.get(GAP) == str(offset) or (jumped and offset == begin)):
+                    return
+                ended_at = offset
         except (httpx.TransportError, Unavailable) as error:
             patience.lose(error, http.url)
 
@@ -83,10 +93,13 @@ def _follow_attempt(http: Http, job_id: str, number: int, offset: int, start: di
     while True:
         opened = False
         try:
-            query = {"attempt": number, "offset": offset, "follow": 1} | (start or {})
+            query = {"attempt": number, "offset": offset, "follow": 1, "exact": 1} | (start or {})
             with http.stream(log_of(job_id), query=query, read_timeout_seconds=SILENCE_SECONDS) as answer:
                 opened = True
-                offset, start = int(answer.headers.get(START, offset)), None
+                begin = int(answer.headers.get(START, offset))
+                if begin > offset and not start:
+                    yield left_out(begin - offset)
+                offset, start = begin, None
                 patience.renew()
                 for block in answer.iter_raw():
                     offset += len(block)

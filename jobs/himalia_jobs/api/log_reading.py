@@ -30,6 +30,7 @@ class Wish:
     tail: int | None = None
     pattern: LinePattern | None = None
     timestamps: bool = False
+    exact: bool = False  #: nothing but the log's own bytes: the answer ends where some are left out
 
     @property
     def by_lines(self) -> bool:
@@ -64,7 +65,7 @@ class LogReader:
             begin = max(begin, await self._came_since(wish.since))
         if wish.tail is not None:
             begin = await self._tail(begin, wish.tail, wish.pattern)
-        return begin
+        return (await self.read(begin, 1)).begins if wish.exact else begin
 
     async def end(self, over: bool) -> int:
         """Return where a log that is not followed ends: of one that still grows, at the end of its last whole line."""
@@ -87,22 +88,32 @@ class LogReader:
 
     async def _line_start(self, offset: int) -> int:
         """Return where the line begins that has a byte at this offset; of an endless line, the offset itself."""
-        begin = max(0, offset - LONGEST_LINE)
-        if begin == offset:
+        first = self._first_before(offset, await self.read(0, 1))
+        begin = max(first, offset - LONGEST_LINE)
+        if begin >= offset:
             return offset
-        before = (await self.read(begin, offset - begin)).data[: offset - begin]
-        newline = before.rfind(b"\n")
+        before = await self.read(begin, offset - begin)
+        newline = before.data.rfind(b"\n", 0, max(0, offset - before.begins))
         if newline < 0:
-            return offset if begin else 0
-        return begin + newline + 1
+            return offset if begin > first else first
+        return before.begins + newline + 1
+
+    def _first_before(self, offset: int, chunk: LogChunk) -> int:
+        """Return the first offset from which everything is kept up to another one."""
+        return chunk.left_out[1] if chunk.left_out and offset >= chunk.left_out[1] > chunk.left_out[0] else 0
 
     async def _tail(self, begin: int, lines: int, pattern: LinePattern | None) -> int:
         """Return where the last lines (of those that match) begin, not before an offset."""
-        end = (await self.read(begin, 1)).size_bytes
+        look = await self.read(0, 1)
+        end = look.size_bytes
         while lines and end > begin:
-            at = max(begin, end - CHUNK_BYTES)
+            first = max(begin, self._first_before(end, look))
+            if first == end and look.left_out:
+                end = look.left_out[0]  # on this side of what is left out
+                continue
+            at = max(first, end - CHUNK_BYTES)
             block = (await self.read(at, end - at)).data
-            cut = block.find(b"\n") + 1 if at > begin else 0
+            cut = block.find(b"\n") + 1 if at > first else 0
             cut = 0 if cut == len(block) else cut  # an endless line: its pieces are lines
             starts = _starts(block[cut:], lines, pattern)
             if len(starts) == lines:

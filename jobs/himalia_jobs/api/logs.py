@@ -10,6 +10,7 @@ from tornado.iostream import StreamClosedError
 from himalia.errors import NotFound
 from himalia.ids import attempt_id
 from himalia.line_patterns import LinePattern
+from himalia.line_patterns import left_out as left_out_line
 from himalia.moments import parse_since
 from himalia.states import FINAL_STATES
 
@@ -23,7 +24,7 @@ IDLE_POLL_SECONDS = 0.5  #: while the job has not started
 
 
 class LogsHandler(JobBase):
-    """`GET jobs/{id}/logs?attempt=&offset=&follow=&tail=&since=&grep=&ignore_case=&timestamps=`."""
+    """`GET jobs/{id}/logs?attempt=&offset=&follow=&tail=&since=&grep=&ignore_case=&timestamps=&exact=`."""
 
     async def get(self, prefix: str) -> None:
         """Send the log of an attempt from an offset; with follow, until its end."""
@@ -50,6 +51,7 @@ class LogsHandler(JobBase):
             tail=self.integer("tail", 0) if self.argument("tail") else None,
             pattern=LinePattern.parse(pattern, ignore_case=self._flag("ignore_case")) if pattern else None,
             timestamps=self._flag("timestamps"),
+            exact=self._flag("exact"),
         )
 
     def _flag(self, name: str) -> bool:
@@ -65,6 +67,9 @@ class LogsHandler(JobBase):
             end = max(offset, await reader.end(await self._over(job.id, current)))
             self.set_header("Himalia-Log-End", str(end))
         self.set_header("Himalia-Log-Offset", str(offset))
+        left_out = (await reader.read(0, 1)).left_out if there and wish.exact else None
+        if left_out:
+            self.set_header("Himalia-Log-Gap", str(left_out[0]))
         if follow:
             await self.flush()  # the reader learns at once that it is connected
         if not there:
@@ -89,6 +94,11 @@ class LogsHandler(JobBase):
             if not (await self.may_go_on() and self.person.may_see(job.owner_id, job.user_id)):
                 return False
             chunk = await reader.read(offset, CHUNK_BYTES if end is None else min(CHUNK_BYTES, end - offset))
+            if chunk.begins > offset:
+                if wish.exact:
+                    return False
+                self.write((await lines.finish() if lines else b"") + left_out_line(chunk.begins - offset))
+                offset = chunk.begins
             if chunk.data:
                 shown = await lines.take(chunk.data, offset) if lines else chunk.data
                 offset = chunk.next_offset

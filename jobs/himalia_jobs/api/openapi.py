@@ -46,7 +46,7 @@ ROUTES: tuple[Row, ...] = (
         READ,
         None,
         None,
-        ("attempt", "offset", "follow", "tail", "since", "grep", "ignore_case", "timestamps"),
+        ("attempt", "offset", "follow", "tail", "since", "grep", "ignore_case", "timestamps", "exact"),
     ),
     ("get", "jobs/{id}/artifacts", "What is in /artifacts.", READ, None, m.ArtifactList, ("attempt",)),
     ("get", "jobs/{id}/artifacts/{path}", "One file of the artifacts.", READ, None, None, ("attempt",)),

@@ -11,6 +11,7 @@ I5   A time-out is `Unknown`, not failed.
 I8   A complete listing is the truth, an event a hint: `absent` may only be concluded from a complete listing.
 I9   The exit is in the journal before the container is removed; code, signal and out-of-memory are told apart.
 I10  The log is the bytes of one file; an offset never changes its meaning; it is readable while running and after the end.
+     Of one that is longer than its limit the middle is left out: its offsets stay, and reading goes on behind it.
 I11  Containers that carry our label but are not known are reported; those without it are never touched.
 """
 
@@ -110,6 +111,7 @@ class LaunchSpec:
     slots: tuple[Slot, ...] = ()
     mounts: tuple[StorageMount, ...] = ()
     grace_seconds: float = 10.0
+    log_limit_bytes: int = 0  #: of the log of one attempt; 0: none
     internet: bool = True
 
     def digest(self) -> str:
@@ -185,12 +187,20 @@ class EngineEvent:
 
 @dataclass(frozen=True, kw_only=True)
 class LogChunk:
-    """Bytes of a log from an offset."""
+    """Bytes of a log from an offset, or from the end of what is left out where it lies there."""
 
     data: bytes
     next_offset: int
     ended: bool  #: nothing will be added any more
-    size_bytes: int = 0  #: of the log so far
+    size_bytes: int = 0  #: of the log so far, with what is left out
+    left_out: tuple[int, int] | None = (
+        None  #: from which offset to which; of a log with a limit also before it is reached
+    )
+
+    @property
+    def begins(self) -> int:
+        """The offset of the first byte."""
+        return self.next_offset - len(self.data)
 
 
 @dataclass(frozen=True, kw_only=True)

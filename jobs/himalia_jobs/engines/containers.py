@@ -81,6 +81,8 @@ def _launcher(spec: LaunchSpec) -> list[str]:
         f"{contract.RUN}/exit.json",
         "--grace",
         f"{spec.grace_seconds:g}",
+        "--limit",
+        str(spec.log_limit_bytes),
         "--workdir",
         workdir,
         "--",

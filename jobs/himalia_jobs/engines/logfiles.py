@@ -1,7 +1,9 @@
 """An attempt's log, still being written or sealed, and when its bytes came.
 
 Beside the log lie its *times*: a line for each second in which something came, with the offset of the first byte of that
-second. Both lie in the run directory, which belongs to the job, until they are sealed.
+second. Of a log that is longer than its limit the launcher gives the middle back to the disk, a hole in the file; from where
+to where is what the log *leaves out*. All lie in the run directory, which belongs to the job, until they are sealed. A
+sealed log holds what is kept without the hole.
 """
 
 from __future__ import annotations
@@ -14,10 +16,12 @@ from pathlib import Path
 
 from .base import LogChunk, LogTime
 from .errors import OffsetPastEnd
-from .hostile import open_regular
+from .hostile import open_regular, read_small
 
 LOG = "log"  #: in the run directory; sealed: in the attempt's own directory, which no container mounts
 TIMES = "log.times"
+LEFT_OUT = "log.left-out"
+TRIES = 10
 ENTRY_BYTES = 32
 MOST_ENTRIES = 100_000  #: in one answer
 BLOCK_BYTES = 1024 * 1024
@@ -34,14 +38,38 @@ def read_log(own: Path, offset: int, limit: int) -> LogChunk:
             raise OffsetPastEnd(f"there is no log yet, so no offset {offset}") from None
         return LogChunk(data=b"", next_offset=0, ended=False)
     try:
-        size = os.fstat(descriptor).st_size
-        if offset > size and ended:
-            raise OffsetPastEnd(f"the log has {size} bytes; there is no offset {offset}")
-        data = os.pread(descriptor, limit, offset)
+        left_out = _left_out(own, ended)
+        for _ in range(TRIES):
+            chunk = _read(descriptor, offset, limit, left_out, ended)
+            left_out = left_out if ended else _left_out(own, ended)
+            if ended or not _overlap(chunk, left_out, os.fstat(descriptor).st_size):
+                return chunk
+        return LogChunk(data=b"", next_offset=offset, ended=False)
     finally:
         os.close(descriptor)
-    done = offset + len(data)
-    return LogChunk(data=data, next_offset=done, ended=ended and done >= size, size_bytes=max(size, done))
+
+
+def _read(descriptor: int, offset: int, limit: int, left_out: tuple[int, int] | None, ended: bool) -> LogChunk:
+    held = os.fstat(descriptor).st_size
+    start, end = left_out or (0, 0)
+    size, missing = (held + end - start, end - start) if ended else (held, 0)
+    if not ended and end > size:
+        start, end, left_out = 0, 0, None  # the job wrote that itself
+    if offset > size and ended:
+        raise OffsetPastEnd(f"the log has {size} bytes; there is no offset {offset}")
+    begin = end if start <= offset < end else offset
+    most = min(limit, start - begin) if begin < start < end else limit
+    data = os.pread(descriptor, most, begin - missing if begin >= end > start else begin)
+    done = begin + len(data)
+    return LogChunk(
+        data=data, next_offset=done, ended=ended and done >= size, size_bytes=max(size, done), left_out=left_out
+    )
+
+
+def _overlap(chunk: LogChunk, left_out: tuple[int, int] | None, size: int) -> bool:
+    """Tell whether some of what was read may have been given back to the disk meanwhile, and be zeros."""
+    start, end = left_out or (0, 0)
+    return chunk.begins < end <= size and start < chunk.next_offset
 
 
 def read_log_times(own: Path, since: datetime | None, first: int, last: int) -> Sequence[LogTime]:
@@ -65,23 +93,54 @@ def read_log_times(own: Path, since: datetime | None, first: int, last: int) -> 
 
 
 def seal_log(own: Path) -> tuple[int, str]:
-    """Take the log out of the job's reach; return its size and SHA-256. A log that was replaced by something odd is empty."""
+    """Take the log out of the job's reach; return its size, with what is left out, and the SHA-256 of what is kept.
+
+    A log that was replaced by something odd is empty.
+    """
     sealed = own / LOG
     if not sealed.exists():
         _seal(own, TIMES)
-        _seal(own, LOG)  # the last, since it says that all are sealed
+        _seal_left_out(own)
+        _seal(own, LOG, _left_out(own, sealed=True) or (0, 0))  # the last, since it says that all are sealed
     digest = hashlib.sha256()
+    start, end = _left_out(own, sealed=True) or (0, 0)
     with sealed.open("rb") as log:
         while block := log.read(BLOCK_BYTES):
             digest.update(block)
-        return log.tell(), digest.hexdigest()
+        return log.tell() + end - start, digest.hexdigest()
 
 
 def _open(own: Path, name: str, sealed: bool) -> int:
     return os.open(own / name, os.O_RDONLY | os.O_CLOEXEC) if sealed else open_regular(own / "run", name)
 
 
-def _seal(own: Path, name: str) -> None:
+def _left_out(own: Path, sealed: bool) -> tuple[int, int] | None:
+    """Return from where to where a log leaves something out; none where that is not known, or is nonsense."""
+    content = read_small(own if sealed else own / "run", LEFT_OUT, 2 * ENTRY_BYTES)
+    try:
+        start, end = (int(part) for part in (content or b"").split())
+    except ValueError:
+        return None
+    return (start, end) if 0 <= start <= end else None
+
+
+def _seal_left_out(own: Path) -> None:
+    """Keep what a log leaves out, if it does."""
+    start, end = _left_out(own, sealed=False) or (0, 0)
+    try:
+        log = open_regular(own / "run", LOG)
+    except FileNotFoundError:
+        return
+    size = os.fstat(log).st_size
+    os.close(log)
+    if start < end <= size:
+        draft = own / f"{LEFT_OUT}.part"
+        draft.write_bytes(b"%015d %015d\n" % (start, end))
+        draft.rename(own / LEFT_OUT)
+
+
+def _seal(own: Path, name: str, left_out: tuple[int, int] = (0, 0)) -> None:
+    """Copy a file of the run directory without what is left out."""
     draft = own / f"{name}.part"
     with draft.open("wb") as out:
         try:
@@ -90,19 +149,20 @@ def _seal(own: Path, name: str) -> None:
             source = -1
         if source >= 0:
             try:
-                _copy(source, out.fileno())
+                start, end = left_out
+                _copy(source, out.fileno(), 0, start)
+                _copy(source, out.fileno(), end, os.fstat(source).st_size)
             finally:
                 os.close(source)
         os.fsync(out.fileno())
     draft.rename(own / name)
 
 
-def _copy(source: int, target: int) -> None:
+def _copy(source: int, target: int, begin: int, end: int) -> None:
     """Copy without going through this process's memory; where the file system can, without copying at all."""
-    size = os.fstat(source).st_size
-    done = 0
-    while done < size:
-        copied = os.copy_file_range(source, target, size - done, done)
+    done = begin
+    while done < end:
+        copied = os.copy_file_range(source, target, end - done, done)
         if copied == 0:
             break
         done += copied

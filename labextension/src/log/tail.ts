@@ -40,8 +40,7 @@ export class LogTail {
     while (!signal.aborted && !this.complete) {
       const before = this._offset;
       try {
-        await this._read(signal);
-        this.complete = true;
+        this.complete = !(await this._read(signal));
         this.error = '';
       } catch (error) {
         if (signal.aborted) {
@@ -61,13 +60,20 @@ export class LogTail {
     }
   }
 
-  private async _read(signal: AbortSignal): Promise<void> {
+  /** Read one answer; return whether it ended where some bytes may be left out, and more come. */
+  private async _read(signal: AbortSignal): Promise<boolean> {
     const { id, attempt } = this._source;
     const answer = await this._api.log(id, attempt, this._offset, true, signal);
     this.error = '';
     const reader = answer.body?.getReader();
     if (!reader) {
-      return;
+      return false;
+    }
+    const begin = Number(answer.headers.get('Himalia-Log-Offset') ?? this._offset);
+    const jumped = begin > this._offset;
+    if (jumped) {
+      this.screen.write(leftOut(begin - this._offset));
+      this._offset = begin;
     }
     const stop = (): void => void reader.cancel().catch(() => undefined);
     signal.addEventListener('abort', stop);
@@ -87,9 +93,20 @@ export class LogTail {
     if (signal.aborted) {
       throw new DOMException('The log is not shown any more.', 'AbortError');
     }
+    const gap = answer.headers.get('Himalia-Log-Gap') === String(this._offset);
+    const again = (gap && this._ended !== this._offset) || (jumped && this._offset === begin);
+    this._ended = this._offset;
+    return again;
   }
+
+  private _ended = -1;
 
   private _offset: number;
   /** Bytes that are no UTF-8 become a mark; a letter that was cut in two waits for its rest. */
   private readonly _decoder = new TextDecoder('utf-8', { fatal: false });
+}
+
+/** The line that stands for bytes that a log leaves out. */
+function leftOut(bytes: number): string {
+  return `\nhimalia: ${bytes.toLocaleString('en')} bytes are left out here: the log is longer than its limit\n`;
 }

@@ -12,6 +12,7 @@ from job_service import TOKEN, URL, Blocks
 from himalia.client import Client
 from himalia.client.log_lines import Picked
 from himalia.errors import FieldError, NotFound
+from himalia.line_patterns import left_out
 from himalia.moments import parse_since
 from himalia.states import JobState
 
@@ -37,6 +38,30 @@ def test_a_log_is_read_on_after_a_cut_from_where_the_service_began(service, clie
 
     assert b"".join(client.log(job.view.id, picked=Picked(tail=1))) == b"6789"
     assert [(query.get("tail"), query["offset"]) for query in service.queries] == [("1", "0"), (None, "8")]
+
+
+def gone_on(content: bytes, offset: int) -> httpx.Response:
+    """Return an answer with a log's bytes, of which some may be left out at the fifth."""
+    return httpx.Response(
+        200, headers={"Himalia-Log-Offset": str(offset), "Himalia-Log-Gap": "5"}, stream=Blocks(content, None)
+    )
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_for_what_a_log_leaves_out_there_is_a_line(service, client, monkeypatch, follow):
+    monkeypatch.setattr("himalia.client.patience.PAUSE_SECONDS", 0)
+    job = service.add_job(**ended("a" * 12), id="a" * 12)
+    service.breaks("GET", "jobs/.*/logs", gone_on(b"01234", 0), gone_on(b"end", 1005))
+
+    assert b"".join(client.log(job.view.id, follow=follow)) == b"01234" + left_out(1000) + b"end"
+    assert [query["offset"] for query in service.queries if "offset" in query] == ["0", "5"]
+
+
+def test_a_log_that_ends_where_something_could_be_left_out_is_asked_for_once_more(service, client):
+    job = service.add_job(state=JobState.RUNNING, attempt=1)
+    service.breaks("GET", "jobs/.*/logs", gone_on(b"01234", 0), gone_on(b"", 5))
+
+    assert b"".join(client.log(job.view.id)) == b"01234"
 
 
 def test_lines_that_had_come_before_a_cut_are_passed_over(service, client):

@@ -57,7 +57,8 @@ def test_the_record_is_one_line_with_everything_in_it(start: Any) -> None:
     run = start.sh("echo hello").end()
 
     assert list(run.record) == [
-        "version", "code", "signal", "started", "finished", "log_bytes", "dropped_bytes", "stopped", "oom_kills",
+        "version", "code", "signal", "started", "finished", "log_bytes", "dropped_bytes", "left_out_bytes", "stopped",
+        "oom_kills",
     ]  # fmt: skip
     assert run.record["version"] == 1
     assert run.record["started"].endswith("Z")

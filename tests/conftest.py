@@ -80,6 +80,7 @@ teams = ["nlp"]
 """
 
 
+@pytest.hookimpl(tryfirst=True)  # before the names of the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where two processes share the tests, let a module stay in one, and all that use the one platform stay together."""
     for item in items:

@@ -74,7 +74,11 @@ export interface IJob extends IJobSummary {
   workdir: string;
   env: Record<string, string>;
   timeout_seconds: number;
+  /** So long before its time limit it is warned; an older service does not tell. */
+  warn_seconds?: number | null;
   retries: number;
+  /** After which ends it is tried again; an older service does not tell. */
+  retry_on?: string;
   /** Whether it gives way to those who are not; an older service does not tell. */
   preemptible?: boolean;
   rerun_of: string | null;
@@ -104,6 +108,9 @@ export interface IJobRequest {
   workdir?: string;
   gpus?: string;
   timeout?: string;
+  warn?: string;
+  retries?: number;
+  retry_on?: string;
   preemptible?: boolean;
   idempotency_key: string;
 }

@@ -74,6 +74,32 @@ test('an empty command is refused at its field, and nothing is sent', async () =
   expect(connection.asked.map(one => one.path)).not.toContain('submit');
 });
 
+test('what is asked for beside the command is sent, and nothing that was left empty', async () => {
+  await opened();
+  form.set('command', 'true');
+  form.set('retry_on', 'oom');
+  await form.submit();
+  const { job: plain } = connection.bodyOf('submit') as { job: object };
+
+  form.set('retries', ' 3 ');
+  form.set('warn', '5m');
+  await form.submit();
+
+  expect(Object.keys(plain).filter(name => /^(warn|retr)/.test(name))).toEqual([]);
+  const asked = { retries: 3, retry_on: 'oom', warn: '5m' };
+  expect(connection.bodyOf('submit')).toMatchObject({ job: asked });
+});
+
+test('a number of retries that is none is refused at its field', async () => {
+  await opened();
+  form.set('command', 'true');
+  form.set('retries', 'many');
+
+  await form.submit();
+
+  expect(form.errors).toEqual({ retries: 'Write how often, such as 3.' });
+});
+
 test('what the service refuses is shown at its field', async () => {
   const error = { code: 'invalid', message: 'No.', fields: { timeout: "'x' is no duration." } };
   await opened({ submit: () => Response.json({ error }, { status: 422 }) });

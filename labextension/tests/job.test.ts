@@ -27,6 +27,12 @@ test('the command line asks for the same GPUs, and gives way as well', () => {
   expect(line).toContain('--gpu A100,H100 --preemptible');
 });
 
+test('the command line warns as early, and tries again as often and for the same causes', () => {
+  const line = cliLine(job({ warn_seconds: 300, retries: 3, retry_on: 'exit:75,lost' }));
+
+  expect(line).toContain('--warn 300 --retries 3 --retry-on exit:75,lost');
+});
+
 test('the command line of a notebook keeps the types of its parameters', () => {
   const notebook = { path: 'train.ipynb', parameters: { lr: 0.1, name: '1' } };
 

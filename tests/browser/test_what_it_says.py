@@ -48,7 +48,13 @@ def test_what_is_missing_or_wrong_is_said_at_its_field(ada, open_lab, complaints
     press_submit(page)
     expect(said(page)).to_contain_text("soon")
     expect(page.get_by_label("Time limit")).to_have_accessible_description(said(page).inner_text())
-    assert ["422" in complaint for complaint in complaints] == [True, True]
+    page.get_by_label("Time limit").fill("")
+
+    page.get_by_label("Retries").fill("2")
+    page.get_by_label("After", exact=True).fill("oom,exot:75")
+    press_submit(page)
+    expect(said(page)).to_contain_text("'exot:75' at position 5 is no cause of a retry")
+    assert ["422" in complaint for complaint in complaints] == [True, True, True]
     complaints.clear()
 
 

@@ -81,7 +81,11 @@ function limitRows(job: IJob, trans: TranslationBundle): Row[] {
     [trans.__('Memory'), formatSize(job.memory_bytes)],
     [trans.__('GPUs'), job.gpus === '0' ? trans.__('none') : job.gpus],
     [trans.__('Time limit'), formatDuration(job.timeout_seconds)],
-    [trans.__('Retries'), job.retries || null],
+    [trans.__('Warned before it'), job.warn_seconds && formatDuration(job.warn_seconds)],
+    [
+      trans.__('Retries'),
+      job.retries > 0 && (job.retry_on ? `${job.retries} (${job.retry_on})` : job.retries)
+    ],
     [
       trans.__('Preemptible'),
       job.preemptible && trans.__('yes: it gives way when others need the GPU, and is run again')

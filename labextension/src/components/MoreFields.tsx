@@ -1,5 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { JSX } from 'react';
+import { useState } from 'react';
 
 import { formatDuration } from '../format';
 import type { SubmitForm } from '../submit/form';
@@ -16,43 +17,84 @@ export interface IMoreFieldsProps {
 /** What most people leave as it is. */
 export function MoreFields({ form, teams, trans }: IMoreFieldsProps): JSX.Element {
   const { profile, errors } = form;
+  // What was opened for a refusal stays open while it is put right.
+  const [open, setOpen] = useState(false);
   const limit = profile && formatDuration(profile.time_limit_seconds);
   const most = profile && formatDuration(profile.max_time_limit_seconds);
-  const refused = [errors.name, errors.timeout, errors.owner].some(error => error !== undefined);
+  const { name, timeout, warn, retries, retry_on: causes, owner } = errors;
+  const refused = [name, timeout, warn, retries, causes, owner].some(error => error !== undefined);
   return (
-    <details className="jp-himalia-More" open={refused || undefined}>
+    <details
+      className="jp-himalia-More"
+      open={open || refused}
+      onToggle={event => setOpen(event.currentTarget.open)}
+    >
       <summary>{trans.__('More')}</summary>
       {teams.length > 0 && <OwnerField form={form} teams={teams} trans={trans} />}
-      <Field label={trans.__('Name')} error={errors.name}>
-        {(id, describedBy) => (
-          <input
-            id={id}
-            aria-describedby={describedBy}
-            className="jp-mod-styled"
-            placeholder={trans.__('made from the command')}
-            value={form.fields.name}
-            onChange={event => form.set('name', event.target.value)}
-          />
-        )}
-      </Field>
-      <Field
+      <TextField
+        form={form}
+        name="name"
+        label={trans.__('Name')}
+        placeholder={trans.__('made from the command')}
+      />
+      <TextField
+        form={form}
+        name="timeout"
         label={trans.__('Time limit')}
-        error={errors.timeout}
+        placeholder={limit}
         hint={most && trans.__('Such as 30m or 2h; at most %1.', most)}
-      >
-        {(id, describedBy) => (
-          <input
-            id={id}
-            aria-describedby={describedBy}
-            className="jp-mod-styled"
-            placeholder={limit}
-            value={form.fields.timeout}
-            onChange={event => form.set('timeout', event.target.value)}
-          />
-        )}
-      </Field>
+      />
+      <TextField
+        form={form}
+        name="warn"
+        label={trans.__('Warning before it')}
+        placeholder={trans.__('none')}
+        hint={trans.__('Such as 5m: processes with a handler for SIGUSR1 are sent that signal.')}
+      />
+      <TextField
+        form={form}
+        name="retries"
+        label={trans.__('Retries')}
+        placeholder="0"
+        hint={trans.__('How often to try again after a failure; each attempt begins anew.')}
+      />
+      {form.fields.retries.trim() && (
+        <TextField
+          form={form}
+          name="retry_on"
+          label={trans.__('After')}
+          placeholder="exit,signal,oom,lost"
+          hint={trans.__('Such as oom,lost,exit:75.')}
+        />
+      )}
       <PreemptibleField form={form} trans={trans} />
     </details>
+  );
+}
+
+interface ITextFieldProps {
+  form: SubmitForm;
+  name: 'name' | 'timeout' | 'warn' | 'retries' | 'retry_on';
+  label: string;
+  placeholder?: string;
+  hint?: string;
+}
+
+/** One line of text of the form. */
+function TextField({ form, name, label, placeholder, hint }: ITextFieldProps): JSX.Element {
+  return (
+    <Field label={label} error={form.errors[name]} hint={hint}>
+      {(id, describedBy) => (
+        <input
+          id={id}
+          aria-describedby={describedBy}
+          className="jp-mod-styled"
+          placeholder={placeholder}
+          value={form.fields[name]}
+          onChange={event => form.set(name, event.target.value)}
+        />
+      )}
+    </Field>
   );
 }
 

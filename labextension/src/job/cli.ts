@@ -19,6 +19,15 @@ export function cliLine(job: IJob): string {
   parts.push(
     `--timeout ${formatDuration(job.timeout_seconds).replaceAll(' ', '').replaceAll('min', 'm')}`
   );
+  if (job.warn_seconds) {
+    parts.push(`--warn ${job.warn_seconds}`);
+  }
+  if (job.retries) {
+    parts.push(`--retries ${job.retries}`);
+    if (job.retry_on) {
+      parts.push(`--retry-on ${job.retry_on}`);
+    }
+  }
   if (job.workdir) {
     parts.push(`--workdir ${quoted(job.workdir)}`);
   }

@@ -27,6 +27,9 @@ export interface IFields {
   owner: string;
   name: string;
   timeout: string;
+  warn: string;
+  retries: string;
+  retry_on: string;
   /** Whether it gives way when others need the GPU. */
   preemptible: boolean;
 }
@@ -43,6 +46,9 @@ const EMPTY: IFields = {
   owner: '',
   name: '',
   timeout: '',
+  warn: '',
+  retries: '',
+  retry_on: '',
   preemptible: false
 };
 
@@ -230,13 +236,16 @@ export class SubmitForm implements IDisposable {
   }
 
   private _missing(): Partial<Record<FieldName, string>> {
-    const { kind, command, notebook, project } = this.fields;
+    const { kind, command, notebook, project, retries } = this.fields;
     const errors: Partial<Record<FieldName, string>> = {};
     if (kind === 'command' && !command.trim()) {
       errors.command = 'Write the command to run, such as python train.py.';
     }
     if (kind === 'notebook' && !notebook) {
       errors.notebook = 'Choose a notebook; this directory needs to have one.';
+    }
+    if (!/^\d*$/.test(retries.trim())) {
+      errors.retries = 'Write how often, such as 3.';
     }
     if (!project.trim() && !this.preview) {
       errors.directory = this.previewError;
@@ -245,8 +254,9 @@ export class SubmitForm implements IDisposable {
   }
 
   private _request(): IJobRequest {
-    const { kind, command, notebook, project, owner, gpus, name, timeout, preemptible } =
-      this.fields;
+    const { kind, command, notebook, project, owner, gpus, name, preemptible } = this.fields;
+    const { timeout, warn, retries, retry_on: causes } = this.fields;
+    const again = Number(retries.trim());
     return {
       project: project.trim() || (this.preview?.project ?? ''),
       ...(owner && { owner }),
@@ -255,6 +265,9 @@ export class SubmitForm implements IDisposable {
       ...(preemptible && { preemptible }),
       ...(name.trim() && { name: name.trim() }),
       ...(timeout.trim() && { timeout: timeout.trim() }),
+      ...(warn.trim() && { warn: warn.trim() }),
+      ...(again && { retries: again }),
+      ...(again && causes.trim() && { retry_on: causes.trim() }),
       ...(kind === 'command'
         ? { command: command.trim() }
         : { notebook: { path: notebook, parameters: {} } }),

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -80,12 +80,11 @@ teams = ["nlp"]
 """
 
 
-@pytest.hookimpl(tryfirst=True)  # before the names of the groups are read
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where two processes share the tests, let a module stay in one, and all that use the one platform stay together."""
-    for item in items:
-        platform = "whole_run" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("platform" if platform else item.location[0]))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Share the tests between two processes (`-n 2`)."""
+    from two_processes import Shared
+
+    return Shared(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -54,6 +54,7 @@ class Load:
         self.wrong: list[str] = []
         self._tokens = {name: platform.person(name).token for name in PEOPLE}
         self._true_at = time.monotonic()  #: when what the first in line was told was last seen to be so
+        self._service = 0  #: the process that was looked at last
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._guarded, args=(self._submit_jobs,), name="jobs")]
         self._threads += [
@@ -120,10 +121,15 @@ class Load:
         return {job["id"] for job in answer.json()["jobs"]}
 
     def _look_at_the_line(self) -> None:
-        """Whoever is first in line and said to wait for GPUs lacks them; what is told a moment late is forgiven."""
+        """Whoever is first in line and said to wait for GPUs lacks them; what is told a moment late is forgiven.
+
+        A service that was killed since the last look begins anew: what it tells first, it was told before its death.
+        """
         ledger = self._ask("GET", "gpus", "root-admin").json()
         first = next(iter(ledger["queue"]), None)
-        if first is None or first["reason"] != Reason.WAITS_FOR_GPUS or int(first["gpus"]) > ledger["free"]:
+        before, self._service = self._service, self.platform.pid("service")
+        true = first is None or first["reason"] != Reason.WAITS_FOR_GPUS or int(first["gpus"]) > ledger["free"]
+        if true or self._service != before:
             self._true_at = time.monotonic()
         elif time.monotonic() - self._true_at > FORGIVEN_SECONDS:
             self.wrong.append(f"{ledger['free']} GPUs are free, and the first in line is told: {first['sentence']}")

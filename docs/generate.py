@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from reading import default_of, kind_of, lines_of, model_of, table, values
 from told import ENVIRONMENT, PLACES
 
-from himalia import container, errors, gpus, models, reasons, retrying, site, states
+from himalia import container, errors, gpus, log_policies, models, reasons, retrying, site, states
 from himalia.cli import jobfile, output
 from himalia.cli.reference import reference, sections
 from himalia.cli.submit import submit
@@ -45,6 +45,7 @@ def pages() -> dict[str, str]:
         "gpu-requests.md": gpu_requests_page,
         "states.md": states_page,
         "api.md": api_page,
+        "log-policies.md": log_policies_page,
         "container.md": container_page,
         "environment.md": environment_page,
         "spawner.md": spawner_page,
@@ -226,6 +227,25 @@ def api_page() -> str:
         *(_model_section(name) for name in models.__all__),
     ]
     return _page("REST API", "\n".join(parts))
+
+
+def log_policies_page() -> str:
+    """Describe the log policies that are shipped."""
+    rows = [
+        (
+            f"`{policy.name}`",
+            ", ".join(f"`{pattern}`" for pattern in policy.patterns),
+            policy.sentence,
+            "as `--retries` says" if policy.retry else "no",
+        )
+        for policy in log_policies.SHIPPED
+    ]
+    text = (
+        "What the end of a failed job's log is looked through for ([how](../howto/logs.md#what-a-log-says-about-a-failure)); the first that "
+        "is found counts. A site's own come before these: [`[[log_policies]]`](settings.md).\n"
+    )
+    shown = table(("label", "a line with one of these", "what people read", "tried again"), rows)
+    return _page("Log policies", f"{text}\n{shown}")
 
 
 def container_page() -> str:

@@ -17,6 +17,7 @@ from .container import WORKSPACE
 from .errors import LocalError
 from .gpu_modes import GPUModeSetting
 from .idling import Idle, Then
+from .log_policies import LogPolicy
 from .queueing import Maintenance, Queue, Quota, Reservation
 from .sections import NAME, Bytes, Seconds, SecondsOrNeverOrDefault, Section
 from .settings import data_setting
@@ -230,6 +231,7 @@ class Site(Section):
     gpu_modes: tuple[GPUModeSetting, ...] = ()
     idle: Idle = Idle()
     jobs: Jobs = Jobs()
+    log_policies: tuple[LogPolicy, ...] = ()
 
     @field_validator("profiles")
     @classmethod

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
+from himalia.log_policies import all_policies
 from himalia.reasons import WAITING_REASONS, Reason
 from himalia.site import Site
 from himalia.states import STARTED_STATES, JobState, LeaseState
@@ -30,6 +31,7 @@ from .engines.errors import (
     StartLost,
     WorkspaceCorrupt,
 )
+from .labelling import NOT_AGAIN, helps, label_of, labelled
 from .launching import launch_spec
 from .store import Database, jobs, leases, slots
 from .store.clock import from_text, now_text, to_text
@@ -59,6 +61,7 @@ class Runner:
         self.db = db
         self.engine = engine
         self.site = site
+        self.policies = all_policies(site.log_policies)
         self.clock = clock
         self.changed = changed
         self.full_until = 0.0  #: the engine's disk was full a moment ago: until then nothing new starts
@@ -271,17 +274,21 @@ class Runner:
         collected = await self.engine.collect(attempt.id)
         await self.engine.forget(attempt.id)
         end = _ending_of(job, attempt)
+        policy = await label_of(self.engine, attempt.id, end, collected.log_bytes, self.policies)
+        end = labelled(end, policy)
 
         def write(db: Connection) -> None:
             fresh = jobs.get(db, job.id)
             leases.release(db, attempt.lease_id)
-            jobs.change_attempt(db, attempt.id, log_bytes=collected.log_bytes)
+            label = policy.name if policy else None
+            jobs.change_attempt(db, attempt.id, log_bytes=collected.log_bytes, label=label, detail=end.detail)
             way_notices.gives_way_no_more(db, fresh)
             attempts = jobs.attempts_of(db, job.id)
-            if may_retry(fresh, attempts, end):
+            again = may_retry(fresh, attempts, end)
+            if again and helps(policy):
                 self._again(db, fresh, attempts, end)
             else:
-                move(db, job.id, end.state, end.reason, end.detail)
+                move(db, job.id, end.state, end.reason, f"{end.detail} {NOT_AGAIN}" if again else end.detail)
 
         await self.db.write(write)
         self.changed()

@@ -92,6 +92,7 @@ def attempt_view(attempt: AttemptRecord) -> AttemptView:
         signal=attempt.signal,
         oom=attempt.oom,
         reason=attempt.reason,
+        label=attempt.label,
         log_bytes=attempt.log_bytes,
     )
 

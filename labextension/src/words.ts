@@ -55,6 +55,8 @@ export interface IAttempt {
   signal: number | null;
   oom: boolean;
   reason: string | null;
+  /** What the end of its log speaks of, such as `gpu-out-of-memory`. */
+  label?: string | null;
   log_bytes: number;
 }
 

@@ -198,6 +198,7 @@ def _rows(job: JobView) -> list[tuple[str, str]]:
         ("ended", local(job.finished_at)),
         ("ran for", ran_for(job)),
         ("exit code", "" if job.exit_code is None else str(job.exit_code)),
+        ("label", (job.attempts[-1].label or "") if job.attempts else ""),
         ("command", "" if job.notebook else shlex.join(job.command)),
         ("notebook", _notebook(job)),
         ("directory", job.workdir),

@@ -105,6 +105,7 @@ class AttemptView(Answer):
     signal: int | None = None
     oom: bool = False
     reason: Reason | None = None
+    label: str | None = None  #: the name of the log policy that the end of its log speaks of
     log_bytes: int = 0
 
 

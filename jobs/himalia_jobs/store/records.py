@@ -101,6 +101,7 @@ class AttemptRecord(Record):
     oom: bool
     reason: Reason | None
     detail: str
+    label: str | None
     log_bytes: int
 
     def __post_init__(self) -> None:

@@ -150,6 +150,7 @@ attempts = Table(
     Column("oom", Boolean, nullable=False, server_default=text("0")),
     Column("reason", String),
     Column("detail", String, nullable=False, server_default=""),
+    Column("label", String),  # the policy that the end of its log speaks of
     Column("log_bytes", Integer, nullable=False, server_default=text("0")),
     UniqueConstraint("job_id", "number"),
 )

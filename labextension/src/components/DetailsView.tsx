@@ -99,6 +99,7 @@ function whenRows(job: IJob, trans: TranslationBundle): Row[] {
     [trans.__('Started'), job.started_at && formatFully(job.started_at)],
     [trans.__('Ended'), job.finished_at && formatFully(job.finished_at)],
     [trans.__('Exit code'), job.exit_code],
+    [trans.__('Label'), job.attempts[job.attempts.length - 1]?.label],
     [trans.__('Cancelled by'), job.cancelled_by]
   ];
 }

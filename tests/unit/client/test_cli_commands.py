@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
-from job_bodies import NOW, ended
+from job_bodies import NOW, attempt, ended
 
 from himalia.errors import Unauthenticated
 from himalia.models import NotebookRun, ProjectView
@@ -141,6 +141,13 @@ def test_names_of_strangers_steer_no_terminal(service, himalia, job):
         outcome = himalia(*words)
         assert not {"\x1b", "\x9b", "\x07"} & set(outcome.out.decode() + outcome.err), words
     assert "\\x1b[2Jgone" in himalia("jobs").out.decode()
+
+
+def test_show_tells_the_label_of_the_last_attempt(service, himalia):
+    labelled = attempt("b" * 12, 1).model_copy(update={"label": "gpu-out-of-memory"})
+    service.add_job(id="b" * 12, state=JobState.FAILED, attempt=1, attempts=(labelled,))
+
+    assert b"label        gpu-out-of-memory\n" in himalia("show", "b" * 12).out
 
 
 def test_logs_are_the_bytes_that_were_printed(service, himalia, job):

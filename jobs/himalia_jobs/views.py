@@ -22,7 +22,7 @@ from .submitting import EXTENDABLE
 GIVES_WAY = (
     "It gives way to somebody before it: it is stopped at {} and put in line again. Save a checkpoint in /storage."
 )
-
+SOON_SECONDS = 30.0  #: a warning need not come to the second
 WARNED = "It nears its time limit and was warned (SIGUSR1). Ask for more time, or let it save a checkpoint in /storage."
 
 
@@ -45,7 +45,7 @@ def job_view(
     gives_way_at = _gives_way_at(job, attempts)
     if gives_way_at is not None:
         fields["sentence"] = GIVES_WAY.format(stamp(gives_way_at))
-    elif job.state is JobState.RUNNING and attempts and attempts[-1].warned_at is not None and not job.detail:
+    elif _nears_its_end(job, attempts) and not job.detail:
         fields["sentence"] = WARNED
     elif beside and job.state is JobState.RUNNING:
         fields["sentence"] = beside
@@ -119,6 +119,14 @@ def _gives_way_at(job: JobRecord, attempts: Sequence[AttemptRecord]) -> datetime
     if job.state is not JobState.RUNNING or not attempts:
         return None
     return from_text_or_none(attempts[-1].give_way_at)
+
+
+def _nears_its_end(job: JobRecord, attempts: Sequence[AttemptRecord]) -> bool:
+    """Tell whether a job was warned of its time limit, and has got no more time since."""
+    ends = _ends_before(job, attempts)
+    if ends is None or job.warn_seconds is None or attempts[-1].warned_at is None:
+        return False
+    return ends <= from_text(attempts[-1].warned_at) + timedelta(seconds=job.warn_seconds + SOON_SECONDS)
 
 
 def _ends_before(job: JobRecord, attempts: Sequence[AttemptRecord]) -> datetime | None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from mortal_service import MortalService, running, ticks
+from service_at_work import AtWork
 
 from himalia.reasons import Reason
 from himalia.states import JobState
 from himalia_jobs.engines.fake import Fault
 from himalia_jobs.store import jobs
+from himalia_jobs.store.clock import to_text
 from himalia_jobs.store.moves import change
 from himalia_jobs.store.records import JobRecord
 from himalia_jobs.views import attempt_view
@@ -93,3 +97,17 @@ async def test_a_warning_that_cannot_be_sent_holds_up_no_end(service, add_job):
     await ticks(service, 24)
 
     assert service.job(job.id).reason is Reason.TIMED_OUT
+
+
+async def test_a_job_that_was_warned_says_so_until_it_gets_more_time(work: AtWork):
+    job_id = (await work.submit(timeout="1h", warn="5m"))["id"]
+    await work.attempt(job_id, JobState.RUNNING)
+    began, warned = (to_text(datetime.now(UTC) - timedelta(minutes=minutes)) for minutes in (56, 1))
+    changes = {"started_at": began, "warned_at": warned}
+    await work.service.db.write(lambda db: jobs.change_attempt(db, f"{job_id}.1", **changes))
+
+    told = (await work.ask("GET", f"jobs/{job_id}")).json()
+    longer = (await work.ask("POST", f"jobs/{job_id}/extend", json={"by": "30m"})).json()
+
+    assert "was warned (SIGUSR1)" in told["sentence"] and told["warn_seconds"] == 300
+    assert longer["sentence"] == ""

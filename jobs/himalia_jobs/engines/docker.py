@@ -238,7 +238,7 @@ class LocalEngine(AttemptFiles):
         if entry is not None and entry.collected is not None:
             return Collected(**entry.collected)
         await self._ends.must_be_over(attempt)
-        collected: Collected = await self._in_thread(seal, self.layout.attempt(attempt))
+        collected: Collected = await self._in_thread(seal, self.layout.attempt(attempt), self.site.limits.log_size)
         await self._in_thread(self._journal.collected, attempt, vars(collected))
         return collected
 

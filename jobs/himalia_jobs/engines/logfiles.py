@@ -25,6 +25,8 @@ TRIES = 10
 ENTRY_BYTES = 32
 MOST_ENTRIES = 100_000  #: in one answer
 BLOCK_BYTES = 1024 * 1024
+SMALLEST_MOST_BYTES = 64 * 1024 * 1024  #: of a log's times: three weeks of them
+SLACK_BYTES = 1024 * 1024  #: by which the launcher may be over a limit for a moment
 LATEST_MILLISECONDS = 253_402_300_799_000  #: of the year 9999
 
 
@@ -92,15 +94,15 @@ def read_log_times(own: Path, since: datetime | None, first: int, last: int) -> 
         os.close(descriptor)
 
 
-def seal_log(own: Path) -> tuple[int, str]:
+def seal_log(own: Path, limit: int) -> tuple[int, str]:
     """Take the log out of the job's reach; return its size, with what is left out, and the SHA-256 of what is kept.
 
-    A log that was replaced by something odd is empty.
+    A log that was replaced by something odd is empty; of one that the job itself made longer than the limit the middle is left out.
     """
     sealed = own / LOG
     if not sealed.exists():
-        _seal(own, TIMES)
-        _seal_left_out(own)
+        _seal(own, TIMES, most=max(limit, SMALLEST_MOST_BYTES))
+        _seal_left_out(own, limit)
         _seal(own, LOG, _left_out(own, sealed=True) or (0, 0))  # the last, since it says that all are sealed
     digest = hashlib.sha256()
     start, end = _left_out(own, sealed=True) or (0, 0)
@@ -124,8 +126,9 @@ def _left_out(own: Path, sealed: bool) -> tuple[int, int] | None:
     return (start, end) if 0 <= start <= end else None
 
 
-def _seal_left_out(own: Path) -> None:
+def _seal_left_out(own: Path, limit: int) -> None:
     """Keep what a log leaves out, if it does."""
+    (own / LEFT_OUT).unlink(missing_ok=True)
     start, end = _left_out(own, sealed=False) or (0, 0)
     try:
         log = open_regular(own / "run", LOG)
@@ -133,14 +136,17 @@ def _seal_left_out(own: Path) -> None:
         return
     size = os.fstat(log).st_size
     os.close(log)
-    if start < end <= size:
+    start, end = (start, end) if start < end <= size else (0, 0)
+    if size - (end - start) > limit + SLACK_BYTES:  # the launcher keeps to it; the job can write there by itself
+        start, end = min(start or limit // 2, limit // 2), max(end, size - limit // 2)
+    if start < end:
         draft = own / f"{LEFT_OUT}.part"
         draft.write_bytes(b"%015d %015d\n" % (start, end))
         draft.rename(own / LEFT_OUT)
 
 
-def _seal(own: Path, name: str, left_out: tuple[int, int] = (0, 0)) -> None:
-    """Copy a file of the run directory without what is left out."""
+def _seal(own: Path, name: str, left_out: tuple[int, int] = (0, 0), most: int | None = None) -> None:
+    """Copy a file of the run directory without what is left out, or so much of it at most."""
     draft = own / f"{name}.part"
     with draft.open("wb") as out:
         try:
@@ -151,7 +157,8 @@ def _seal(own: Path, name: str, left_out: tuple[int, int] = (0, 0)) -> None:
             try:
                 start, end = left_out
                 _copy(source, out.fileno(), 0, start)
-                _copy(source, out.fileno(), end, os.fstat(source).st_size)
+                size = os.fstat(source).st_size
+                _copy(source, out.fileno(), end, size if most is None else min(size, most))
             finally:
                 os.close(source)
         os.fsync(out.fileno())

@@ -49,9 +49,9 @@ def read_record(own: Path) -> ExitRecord | None:
         return None
 
 
-def seal(own: Path) -> Collected:
-    """Seal the log and count the artifacts of an attempt that has ended."""
+def seal(own: Path, log_limit: int) -> Collected:
+    """Seal the log, no more than a limit of it, and count the artifacts of an attempt that has ended."""
     own.mkdir(parents=True, exist_ok=True)
-    size, digest = seal_log(own)
+    size, digest = seal_log(own, log_limit)
     files = [entry.size_bytes for entry in walk(own / "artifacts") if entry.type == "file"]
     return Collected(artifact_count=len(files), artifact_bytes=sum(files), log_bytes=size, log_sha256=digest)

@@ -10,6 +10,7 @@ from service_at_work import AtWork
 
 from himalia.line_patterns import left_out
 from himalia.states import JobState
+from himalia.units import GiB, MiB
 from himalia_jobs.engines.logfiles import read_log, seal_log
 
 HEAD, TAIL = b"first\nfirst loss\n", b"last loss\nlast"
@@ -30,7 +31,7 @@ def own(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """An attempt's directory with a log that leaves something out."""
     leave_out(tmp_path)
     if request.param == "sealed":
-        assert seal_log(tmp_path) == (SIZE, hashlib.sha256(HEAD + TAIL).hexdigest())
+        assert seal_log(tmp_path, MiB) == (SIZE, hashlib.sha256(HEAD + TAIL).hexdigest())
         assert (tmp_path / "log").stat().st_size == len(HEAD + TAIL)
         for path in (tmp_path / "run").iterdir():
             path.unlink()
@@ -61,8 +62,8 @@ def test_a_log_is_sealed_again_after_a_crash(tmp_path: Path):
     (tmp_path / "log.left-out").write_bytes(b"7 9\n")
     (tmp_path / "log.part").write_bytes(b"half")
 
-    assert seal_log(tmp_path)[0] == SIZE
-    assert seal_log(tmp_path)[0] == SIZE
+    assert seal_log(tmp_path, MiB)[0] == SIZE
+    assert seal_log(tmp_path, MiB)[0] == SIZE
 
 
 @pytest.mark.parametrize(
@@ -73,9 +74,27 @@ def test_a_job_that_forges_what_is_left_out_harms_its_own_log_alone(tmp_path: Pa
     (tmp_path / "run" / "log.left-out").write_bytes(forged)
 
     assert read_log(tmp_path, 0, 5).data == HEAD[:5]
-    size, _ = seal_log(tmp_path)
+    size, _ = seal_log(tmp_path, MiB)
     assert size == SIZE
     assert read_log(tmp_path, SIZE - 4, 9).data == TAIL[-4:]
+
+
+@pytest.mark.parametrize("size", [10 * GiB, 64 * MiB])
+def test_a_log_that_the_job_itself_made_too_long_takes_no_more_room_than_its_limit(tmp_path: Path, size):
+    leave_out(tmp_path)
+    with (tmp_path / "run" / "log").open("r+b") as log:
+        log.truncate(size - 3)
+        log.seek(0, 2)
+        log.write(b"end")
+    with (tmp_path / "run" / "log.times").open("wb") as forged:
+        forged.truncate(10 * GiB)
+
+    assert seal_log(tmp_path, MiB)[0] == size
+
+    assert (tmp_path / "log").stat().st_size <= MiB
+    assert (tmp_path / "log.times").stat().st_size <= 64 * MiB
+    head, tail = read_log(tmp_path, 0, 9000), read_log(tmp_path, size - 3, 9)
+    assert (head.data, tail.data, head.left_out) == (HEAD, b"end", (BEGIN, size - MiB // 2))
 
 
 async def running(work: AtWork) -> str:

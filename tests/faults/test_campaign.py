@@ -6,6 +6,7 @@ HIMALIA_CAMPAIGN_KILLS, HIMALIA_CAMPAIGN_STARTS and HIMALIA_CAMPAIGN_SEED say ho
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import time
@@ -18,6 +19,7 @@ from gpu_witness import GPUWitness
 from live_platform import eventually
 from nvml_hardware import nvml_library as nvml_library
 
+from himalia.errors import HimaliaError
 from himalia.states import FINAL_STATES, JobState
 
 LONG = bool(os.environ.get("HIMALIA_CAMPAIGN"))
@@ -95,9 +97,20 @@ def nothing_is_left(platform: CampaignPlatform, witness: GPUWitness) -> None:
         eventually(lambda: witness.left() == nothing and is_idle(root), REST_SECONDS)
     except AssertionError:
         print(witness.left(), root.gpus())
+        for name in witness.left()["containers"]:
+            tell_of(platform, name.split(" ")[0].rpartition("-")[2].partition(".")[0], root)
         raise
     finally:
         root.close()
+
+
+def tell_of(platform: CampaignPlatform, job_id: str, root) -> None:
+    """Print what is known of a job whose container is left, for whoever wants to know why."""
+    with contextlib.suppress(HimaliaError):
+        print(root.job(job_id).view.model_dump_json(indent=1))
+    print(*(line for line in platform.log("service").splitlines() if job_id in line), sep="\n")
+    for found in platform.containers(everything=True):
+        print(found.name, platform.docker.api.inspect_container(found.id)["State"], found.logs(tail=20))
 
 
 def is_idle(root) -> bool:

@@ -52,7 +52,7 @@ purge:  ## remove the platform and, after asking, all its data
 	@$(PLATFORM) purge
 
 test: setup build/test-tools.stamp lint  ## run all tests (needs root or sudo; starts a Docker Engine if none runs)
-	@$(STEP) "tests" $(AS_ROOT) tools/leftovers.sh $(PYTEST) -q -n 2 --dist loadscope -m 'not gpu' tests
+	@$(STEP) "tests" $(AS_ROOT) tools/leftovers.sh tools/tests.sh $(PYTHON) -q -n 2 --dist loadscope -m 'not gpu' tests
 
 unit: build/editable.stamp build/launcher/himalia-launcher  ## run the tests that need no Docker (seconds)
 	@$(PYTEST) -q tests/unit tests/test_architecture.py

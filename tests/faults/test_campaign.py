@@ -107,7 +107,7 @@ def nothing_is_left(platform: CampaignPlatform, witness: GPUWitness) -> None:
 def tell_of(platform: CampaignPlatform, job_id: str, root) -> None:
     """Print what is known of a job whose container is left, for whoever wants to know why."""
     with contextlib.suppress(HimaliaError):
-        print(root.job(job_id).view.model_dump_json(indent=1))
+        print(root.job(job_id).model_dump_json(indent=1))
     print(*(line for line in platform.log("service").splitlines() if job_id in line), sep="\n")
     for found in platform.containers(everything=True):
         print(found.name, platform.docker.api.inspect_container(found.id)["State"], found.logs(tail=20))

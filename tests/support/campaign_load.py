@@ -105,7 +105,7 @@ class Load:
 
     def _submit(self, wish: Wish) -> Wish:
         """Submit until it is taken; the key makes one job of all tries."""
-        taken = self._ask("POST", "jobs", wish.person, json=wish.body, headers={"Idempotency-Key": wish.key})
+        taken = self._ask("POST", "jobs", wish.person, json=wish.body | {"idempotency_key": wish.key})
         wish.id = taken.json()["id"]
         return wish
 

@@ -54,7 +54,7 @@ def test_a_lost_database_is_not_replaced_by_an_empty_one(own, running):
     assert database.exists()
     assert not kept.exists()
     own.start()
-    assert state(running).state is JobState.RUNNING
+    eventually(lambda: state(running).state is JobState.RUNNING)
     running.cancel().wait(60)
 
 

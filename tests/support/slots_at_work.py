@@ -19,12 +19,17 @@ LASTS = ("lasts",)
 PYTHON = GPUUser(pid=4242, command="python3 train.py", user="bob", memory_bytes=4 * GiB)
 
 
-@pytest.fixture
-def machine() -> FakeMachine:
-    """A machine with two GPUs that are looked at, where one command lasts; imported, it takes the place of the simulated one."""
+def machine_with_gpus() -> FakeMachine:
+    """Return a machine with two GPUs that are looked at, where one command lasts."""
     machine = FakeMachine(slots=SLOTS)
     machine.programs[LASTS] = Program(seconds=None)
     return machine
+
+
+@pytest.fixture
+def machine() -> FakeMachine:
+    """Such a machine; imported, it takes the place of the simulated one."""
+    return machine_with_gpus()
 
 
 def gpu(service: MortalService, number: int = 0) -> Slot:

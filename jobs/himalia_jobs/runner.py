@@ -185,15 +185,14 @@ class Runner:
                 raise
             return left  # a warning that cannot be sent holds up no end
 
-        def write(
-            db: Connection,
-        ) -> None:  # a service that dies before it warns again; the job hears the first one only
+        # A service that dies before this is saved warns again; the job hears the first one only.
+        def write(db: Connection) -> None:
             jobs.change_attempt(db, attempt.id, warned_at=to_text(self.clock.wall()), warned_clock=now)
             note_job(db, job.id)
 
         await self.db.write(write)
         self.changed()
-        return max(left, before)
+        return before
 
     async def _stop(self, attempt: AttemptRecord, why: Reason, grace_seconds: float | None = None) -> None:
         """Save why, then tell the engine; it is told again until the container has ended."""

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from alembic import op
-from sqlalchemy import Column, DefaultClause, inspect
-
+from himalia_jobs.migrations.lacking import add_columns
 from himalia_jobs.store.tables import leases
 
 revision = "0005"
@@ -17,10 +13,7 @@ NEW = ("lasting", "options", "meanwhile", "beside", "restart_wanted", "outcome",
 
 def upgrade() -> None:
     """Add the columns; a new database has them from the first step."""
-    there = {column["name"] for column in inspect(op.get_bind()).get_columns("leases")}
-    for column in (leases.c[name] for name in NEW if name not in there):
-        default: Any = column.server_default.arg if isinstance(column.server_default, DefaultClause) else None
-        op.add_column("leases", Column(column.name, column.type, nullable=column.nullable, server_default=default))
+    add_columns(leases, *NEW)
 
 
 def downgrade() -> None:

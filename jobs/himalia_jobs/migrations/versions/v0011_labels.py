@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from alembic import op
-from sqlalchemy import Column, inspect
-
+from himalia_jobs.migrations.lacking import add_columns
 from himalia_jobs.store.tables import attempts
 
 revision = "0011"
@@ -13,9 +11,7 @@ down_revision = "0010"
 
 def upgrade() -> None:
     """Add what is lacking; a new database has it all from the first step."""
-    there = {column["name"] for column in inspect(op.get_bind()).get_columns(attempts.name)}
-    if "label" not in there:
-        op.add_column(attempts.name, Column("label", attempts.columns.label.type))
+    add_columns(attempts, "label")
 
 
 def downgrade() -> None:

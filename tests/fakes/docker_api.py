@@ -1,4 +1,4 @@
-"""A Docker Engine in memory, behind the methods of docker-py's low-level client that the spawner calls."""
+"""A Docker Engine in memory, behind the methods of docker-py's low-level client that the spawner calls, and what an engine needs at an attempt's end."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Container:
     arguments: dict[str, Any]
     status: str = "created"
     exit_code: int = 0
+    pid: int = 0
     out_of_memory: bool = False
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -130,6 +131,11 @@ class FakeDockerAPI:
             raise _error(409, "You cannot remove a running container")
         del self.containers_by_id[found.id]
 
+    def remove_volume(self, name: str) -> None:
+        """Remove a volume: there are none."""
+        self._call("remove_volume", name)
+        raise _error(404, f"No such volume: {name}")
+
     def inspect_container(self, container: str) -> dict[str, Any]:
         """Return a container."""
         self._call("inspect_container", container)
@@ -142,6 +148,7 @@ class FakeDockerAPI:
             "State": {
                 "Running": found.status == "running",
                 "Status": found.status,
+                "Pid": found.pid,
                 "ExitCode": found.exit_code,
                 "OOMKilled": found.out_of_memory,
                 "Error": "",

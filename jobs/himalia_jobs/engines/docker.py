@@ -60,6 +60,7 @@ from .launcher_file import install_launcher
 from .limits import ulimits
 from .making import Maker
 from .packages import Packages
+from .pulse import Pulse
 from .runfiles import seal
 from .seen import observed_of_row
 from .usage import Meter
@@ -99,7 +100,8 @@ class LocalEngine(AttemptFiles):
         self._gpus = MachineGPUs(self.docker, installation, watch, self._clock, site.gpus.monitors)
         self._epoch = 0
         self._maker = Maker(self.docker, installation, layout, trees, self._in_thread)
-        self._ends = Ends(self._maker, self._journal, layout, self._clock.boot_id, self._in_thread)
+        self._pulse = Pulse(self._journal, self._clock)
+        self._ends = Ends(self._maker, self._journal, layout, self._pulse, self._clock.boot_id, self._in_thread)
         self._packages = Packages(self.docker, installation, layout, self._in_thread)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._node: tuple[float, Node] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,7 +13,11 @@ from .base import Exit, ExitReason, Observed, Phase
 from .errors import Refused
 from .journal import Entry, Journal
 from .making import Maker
-from .seen import exit_of
+from .pulse import Pulse
+from .runfiles import read_record
+from .seen import exit_of, missed
+
+log = logging.getLogger(__name__)
 
 InThread = Callable[..., Awaitable[Any]]
 
@@ -20,10 +25,13 @@ InThread = Callable[..., Awaitable[Any]]
 class Ends:
     """Brings together what the Engine shows of an attempt, what the attempt wrote, and what the journal knows."""
 
-    def __init__(self, maker: Maker, journal: Journal, layout: DataLayout, boot_id: str, in_thread: InThread) -> None:
+    def __init__(
+        self, maker: Maker, journal: Journal, layout: DataLayout, pulse: Pulse, boot_id: str, in_thread: InThread
+    ) -> None:
         self._maker = maker
         self._journal = journal
         self._layout = layout
+        self._pulse = pulse
         self._boot_id = boot_id
         self._in_thread = in_thread
 
@@ -33,7 +41,13 @@ class Ends:
         entry = await self._in_thread(self._journal.find, attempt)
         if entry is not None and entry.exit is not None:
             return replace(observed, phase=Phase.EXITED, exit=entry.exit)
+        if observed.phase is Phase.RUNNING and await self._in_thread(
+            self._is_gone, observed, int(state.get("Pid") or 0)
+        ):
+            log.error("the Docker Engine calls %s running, and nothing of it is there: it missed its end", attempt)
+            observed, state = replace(observed, phase=Phase.EXITED), missed(state)
         if observed.phase is Phase.EXITED:
+            self._pulse.forget(observed.handle)
             exit = await self._in_thread(exit_of, state, self._layout.attempt(attempt), entry, self._boot_id)
             return replace(observed, exit=await self.first(attempt, exit))
         if observed.phase is Phase.ABSENT and entry is not None and entry.started:
@@ -54,6 +68,10 @@ class Ends:
         await self._in_thread(self._journal.ended, attempt, exit)
         entry: Entry | None = await self._in_thread(self._journal.find, attempt)
         return entry.exit if entry is not None and entry.exit is not None else exit
+
+    def _is_gone(self, observed: Observed, pid: int) -> bool:
+        record = read_record(self._layout.attempt(observed.attempt))
+        return self._pulse.is_gone(observed.handle, pid, wrote_record=record is not None)
 
     async def _vanished(self, entry: Entry) -> Exit:
         rebooted = entry.boot_id != self._boot_id

@@ -84,14 +84,22 @@ class Journal:
 
     def mode(self) -> Mode:
         """Return whether this machine takes new containers: ready, cordoned or draining."""
-        with self._lock:
-            row = self._db.execute("SELECT value FROM meta WHERE key = 'mode'").fetchone()
-        return cast(Mode, row[0]) if row else "ready"
+        return cast(Mode, self.noted("mode") or "ready")
 
     def set_mode(self, mode: Mode) -> None:
         """Note whether this machine takes new containers."""
+        self.note("mode", mode)
+
+    def noted(self, key: str) -> str:
+        """Return what was noted of the machine; empty when nothing was."""
         with self._lock:
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('mode', ?)", (mode,))
+            row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def note(self, key: str, value: str) -> None:
+        """Note something of the machine."""
+        with self._lock:
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     def find(self, attempt: str) -> Entry | None:
         """Return what is known of an attempt."""

@@ -1,4 +1,4 @@
-"""Processes of a container that the Docker Engine does not know of, because it was stopped while it started them."""
+"""Processes of a container, as the machine knows them: an Engine that was stopped while it started some knows nothing of them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,21 @@ from pathlib import Path
 
 def end_processes(container: str, proc: Path = Path("/proc")) -> list[int]:
     """Kill what runs in the control group of a container, by its whole id; return the processes."""
-    found = [int(folder.name) for folder in proc.glob("[0-9]*") if container in _groups(folder)]
+    found = processes_of(container, proc)
     for pid in found:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     return found
 
 
-def _groups(folder: Path) -> str:
+def processes_of(container: str, proc: Path = Path("/proc")) -> list[int]:
+    """Return what runs in the control group of a container, by its whole id."""
+    return [int(folder.name) for folder in proc.glob("[0-9]*") if container in groups(folder)]
+
+
+def groups(folder: Path) -> str:
+    """Return the control groups of a process, by its directory; empty when it has ended."""
     try:
         return (folder / "cgroup").read_text()
-    except OSError:  # it has ended meanwhile
+    except OSError:
         return ""

@@ -76,6 +76,11 @@ def exit_of(state: Mapping[str, Any], own: Path, entry: Entry | None, boot_id: s
     )
 
 
+def missed(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state of a container whose end the Engine missed: as if it had been away at it."""
+    return {**state, "ExitCode": NOT_KNOWN, "FinishedAt": ""}
+
+
 def moment(text: str | None) -> datetime | None:
     """Return a moment of the Engine's; it writes nanoseconds, and the year 1 for never."""
     if not text or text.startswith("0001-"):

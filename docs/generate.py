@@ -12,8 +12,9 @@ from enum import Enum
 from pathlib import Path
 
 import click
+from faults import FAULTS, NOT_SHOWN
 from pydantic import BaseModel
-from reading import default_of, kind_of, lines_of, model_of, table, values
+from reading import default_of, kind_of, lines_of, marked_tests, model_of, table, values
 from told import ENVIRONMENT, PLACES
 
 from himalia import container, errors, gpus, log_policies, models, reasons, retrying, site, states
@@ -28,7 +29,8 @@ from himalia_spawner import GPUSpawner
 from himalia_spawner.configuration import SCOPES
 from himalia_spawner.platform.cli import cli as platform
 
-FOLDER = Path(__file__).parent / "reference"
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "docs" / "reference"
 NOTE = "Written from the code by `make docs`; what is changed here by hand is lost.\n"
 EXAMPLE_CPUS, EXAMPLE_MEMORY = 4.0, 16 * 1024**3
 APART = ("Init", "Ulimits")  #: told in words
@@ -49,6 +51,7 @@ def pages() -> dict[str, str]:
         "container.md": container_page,
         "environment.md": environment_page,
         "spawner.md": spawner_page,
+        "faults.md": faults_page,
     }
     return {name: make() for name, make in made.items()}
 
@@ -304,6 +307,29 @@ def spawner_page() -> str:
     return _page("Settings of the Spawner", f"{text}\n{table(('trait', 'default', 'what it does'), rows)}")
 
 
+def faults_page() -> str:
+    """Describe what may go wrong, what people see of it then, and which test shows it."""
+    tests = marked_tests(ROOT / "tests")
+    parts = [
+        "What may go wrong, and what people see of it then: each sentence is what a test shows, and the test is beside it (a test carries the "
+        "numbers as `@pytest.mark.fault(17)`). After each of them others' work goes on, and nothing is left over.\n"
+    ]
+    for title, section in FAULTS.items():
+        rows = [
+            (
+                str(number),
+                words,
+                " ".join(f"{shown.sentence} ({_test(shown.file)})" for shown in tests.get(number, ()))
+                or "not shown yet",
+            )
+            for number, words in section.items()
+        ]
+        parts += [f"## {title}\n", table(("number", "what happens", "what people see"), rows)]
+    not_shown = table(("what", "why"), list(NOT_SHOWN.items()))
+    parts += ["## Not shown on this kind of machine\n", not_shown]
+    return _page("Faults", "\n".join(parts))
+
+
 def _model_section(name: str) -> str:
     model = getattr(models, name)
     said = inspect.getdoc(model) or ""
@@ -326,6 +352,11 @@ def _model_section(name: str) -> str:
 
 def _link(model: type[BaseModel] | None) -> str:
     return f"[{model.__name__}](#{model.__name__.lower()})" if model is not None else ""
+
+
+def _test(file: Path) -> str:
+    """Return a link to a test's file."""
+    return f"[{file.stem}](../../{file.relative_to(ROOT).as_posix()})"
 
 
 def _page(title: str, text: str) -> str:

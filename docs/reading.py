@@ -1,4 +1,4 @@
-"""Reads names, comments, types and defaults out of our own classes, for the generated pages."""
+"""Reads names, comments, types and defaults out of our own classes, and marks out of our tests, for the generated pages."""
 
 from __future__ import annotations
 
@@ -129,3 +129,60 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         )
         + "\n"
     )
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Shown:
+    """A test that shows a fault: where it is, its name, and what it says of it."""
+
+    file: Path
+    name: str
+    sentence: str
+
+
+def marked_tests(folder: Path) -> dict[int, list[Shown]]:
+    """Return the tests that carry `@pytest.mark.fault(number)`, by number: of their own, of their class or of their module."""
+    found: dict[int, list[Shown]] = {}
+    for file in sorted(folder.rglob("*.py")):
+        tree = ast.parse(file.read_text())
+        for test, marks in _tests(tree, _own_marks(tree)):
+            shown = Shown(file=file, name=test.name, sentence=_sentence(test))
+            for number in marks:
+                found.setdefault(number, []).append(shown)
+    return found
+
+
+Test = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def _tests(node: ast.Module | ast.ClassDef, marks: set[int]) -> Iterable[tuple[Test, set[int]]]:
+    for child in node.body:
+        if isinstance(child, Test) and child.name.startswith("test_"):
+            yield child, marks | _numbers(child.decorator_list)
+        elif isinstance(child, ast.ClassDef):
+            yield from _tests(child, marks | _numbers(child.decorator_list) | _own_marks(child))
+
+
+def _own_marks(node: ast.Module | ast.ClassDef) -> set[int]:
+    """Return the numbers in `pytestmark`."""
+    values = [child.value for child in node.body if isinstance(child, ast.Assign) and _name(child) == "pytestmark"]
+    return _numbers(values)
+
+
+def _name(node: ast.Assign) -> str:
+    target = node.targets[0]
+    return target.id if isinstance(target, ast.Name) else ""
+
+
+def _numbers(nodes: Iterable[ast.AST]) -> set[int]:
+    calls = [call for node in nodes for call in ast.walk(node) if isinstance(call, ast.Call)]
+    marks = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "fault"]
+    return {
+        arg.value for call in marks for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, int)
+    }
+
+
+def _sentence(test: Test) -> str:
+    """Return what a test says: its docstring, or its name as a sentence."""
+    said = (ast.get_docstring(test) or test.name.removeprefix("test_").replace("_", " ")).split("\n\n")[0]
+    return f"{said[:1].upper()}{said[1:]}".rstrip(".") + "."

@@ -82,6 +82,7 @@ def test_what_a_job_could_import_is_saved_from_its_details(ada, open_lab, submit
     assert "\nnumpy==" in (tmp_path / "saved").read_text()
 
 
+@pytest.mark.fault(98)
 def test_a_job_outlives_the_browser_and_a_new_login_sees_its_log_from_the_first_byte(ada, open_lab, submit, tmp_path):
     first = open_lab("ada", "digits")
     job = submit(first, "echo the first line; until [ -e /storage/gate/open ]; do sleep 0.1; done; echo the last line")

@@ -43,7 +43,7 @@ def in_a_terminal(own, folder, *words):
     )
 
 
-@pytest.mark.fault(27)
+@pytest.mark.fault(78)
 def test_an_upload_without_room_is_told_and_works_when_there_is_room(own, small_disk, tmp_path):
     code = tmp_path / "code"
     code.mkdir()
@@ -65,7 +65,7 @@ def test_an_upload_without_room_is_told_and_works_when_there_is_room(own, small_
     assert run(ada, "stat -c %s large", code).state is JobState.SUCCEEDED
 
 
-@pytest.mark.fault(27)
+@pytest.mark.fault(42)
 def test_nothing_starts_on_a_disk_below_its_reserve_and_the_line_says_why(own, small_disk):
     ada = own.client()
     fill(small_disk, leave=4_000_000)
@@ -78,7 +78,7 @@ def test_nothing_starts_on_a_disk_below_its_reserve_and_the_line_says_why(own, s
     assert (waiting.wait(60).state, output(waiting)) == (JobState.SUCCEEDED, b"mine\n")
 
 
-@pytest.mark.fault(27)
+@pytest.mark.fault(42)
 def test_a_job_that_fills_the_disk_ends_as_it_ended_and_the_service_goes_on(own, small_disk):
     ada = own.client()
     job = run(ada, "echo begun; dd if=/dev/zero of=/artifacts/all bs=1M count=500; echo code $?; exit 3", wait=False)
@@ -92,7 +92,7 @@ def test_a_job_that_fills_the_disk_ends_as_it_ended_and_the_service_goes_on(own,
     assert (run(ada, "echo fine").state, own.complaints()) == (JobState.SUCCEEDED, "")
 
 
-@pytest.mark.fault(27)
+@pytest.mark.fault(15)
 def test_a_submit_on_a_disk_without_any_room_is_told_and_nothing_is_lost(own, small_disk):
     ada = own.client()
     kept = run(ada, "echo kept")

@@ -16,7 +16,7 @@ from himalia.container import Label
 from himalia.errors import Unavailable
 from himalia.states import JobState
 
-pytestmark = pytest.mark.fault(9)
+pytestmark = pytest.mark.fault(26)
 
 IMAGES = f"""
 [[images]]
@@ -132,6 +132,7 @@ def test_jobs_go_on_and_end_by_themselves_while_an_engine_with_live_restore_is_g
     assert (waiting.wait(60).state, output(waiting)) == (JobState.SUCCEEDED, b"mine\n")
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize("own", ["lasting_engine"], indirect=True)
 def test_a_service_that_starts_without_an_engine_says_so_and_works_when_it_is_back(own, lasting_engine):
     job = begun(own.client())

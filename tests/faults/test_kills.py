@@ -50,7 +50,9 @@ def kernel_state(live, person, kernel: str) -> str:
     return str(answer.json().get("execution_state", "")) if answer.status_code == 200 else ""
 
 
-@pytest.mark.fault(1)
+@pytest.mark.fault(96)
+@pytest.mark.fault(97)
+@pytest.mark.fault(5)
 def test_a_job_survives_the_death_of_service_hub_proxy_and_its_notebook_server(live, client, tmp_path):
     grace = live.person("grace")
     grace.start_server("cpu")
@@ -126,7 +128,7 @@ def test_a_job_goes_on_when_the_server_it_was_submitted_from_dies(live, client):
     eventually(lambda: not [found for found in live.containers("server") if found.id == container.id])
 
 
-@pytest.mark.fault(1)
+@pytest.mark.fault(6)
 def test_a_job_that_ends_while_the_service_is_down_is_told_truly(live, client):
     ada = client("ada")
     job = run(ada, "sleep 1; echo done; exit 7", wait=False)
@@ -141,7 +143,7 @@ def test_a_job_that_ends_while_the_service_is_down_is_told_truly(live, client):
     assert (job.state, job.exit_code, output(job)) == (JobState.FAILED, 7, b"done\n")
 
 
-@pytest.mark.fault(24)
+@pytest.mark.fault(27)
 def test_a_container_removed_by_hand_ends_its_job_and_gives_its_share_back(live, client):
     job = run(client("ada"), "echo here; sleep 600", gpus="4", wait=False)
     eventually(lambda: output_so_far(job) == b"here\n")

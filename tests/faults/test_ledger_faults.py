@@ -50,6 +50,7 @@ def holders(client) -> list[str | None]:
     return [slot.holder for slot in client.gpus().slots]
 
 
+@pytest.mark.fault(65)
 def test_lowered_limits_a_reservation_and_a_team_that_was_left_end_nothing_and_bind_whoever_comes_next(own):
     own.hub.hub.knows("ada", teams=("nlp",))
     ada, bob, eve = own.client("ada"), own.client("bob"), own.client("eve")
@@ -100,6 +101,7 @@ def test_a_number_of_gpus_that_is_none_is_refused_with_the_field_named(own_for_a
     assert refused.value.field == "gpus"
 
 
+@pytest.mark.fault(59)
 def test_eight_writers_at_once_get_each_gpu_once(own_for_all):
     own = own_for_all
     taken: dict[str, str] = {}

@@ -35,6 +35,7 @@ def running(own):
     return job
 
 
+@pytest.mark.fault(12)
 def test_a_lost_database_is_not_replaced_by_an_empty_one(own, running):
     database = own.data / "himalia.sqlite"
     kept = own.folder / "kept.sqlite"
@@ -58,6 +59,7 @@ def test_a_lost_database_is_not_replaced_by_an_empty_one(own, running):
     running.cancel().wait(60)
 
 
+@pytest.mark.fault(12)
 def test_adopt_begins_a_new_database_and_holds_what_runs(own, running):
     for file in own.data.glob("himalia.sqlite*"):
         file.unlink()
@@ -74,6 +76,7 @@ def test_adopt_begins_a_new_database_and_holds_what_runs(own, running):
     eventually(lambda: ada.gpus().free == 2)
 
 
+@pytest.mark.fault(13)
 def test_a_damaged_database_is_left_as_it_is(own, running):
     database = own.data / "himalia.sqlite"
     for file in own.data.glob("himalia.sqlite-*"):
@@ -94,6 +97,7 @@ def test_a_damaged_database_is_left_as_it_is(own, running):
     running.cancel().wait(60)
 
 
+@pytest.mark.fault(13)
 def test_a_damaged_journal_is_left_as_it_is_and_no_network_is_made(own):
     assert run(own.client(), "echo before").state is JobState.SUCCEEDED
     own.stop()
@@ -116,6 +120,7 @@ def test_a_damaged_journal_is_left_as_it_is_and_no_network_is_made(own):
     assert run(own.client(), "echo after").state is JobState.SUCCEEDED
 
 
+@pytest.mark.fault(19)
 def test_a_database_of_a_newer_version_is_left_as_it_is(own):
     own.stop()
     database = own.data / "himalia.sqlite"
@@ -130,6 +135,7 @@ def test_a_database_of_a_newer_version_is_left_as_it_is(own):
     assert "Start the newer version" in said
 
 
+@pytest.mark.fault(14)
 def test_a_second_service_on_the_same_data_says_so_and_the_first_goes_on(own, tmp_path):
     (port,) = free_ports(1)
     second = tmp_path / "second.toml"
@@ -186,7 +192,7 @@ def test_a_killed_service_loses_no_job_that_it_has_taken(own):
     ]
 
 
-@pytest.mark.fault(1)
+@pytest.mark.fault(20)
 def test_the_service_ends_within_seconds_and_leaves_jobs_and_streams_to_the_next(own):
     ada = own.client()
     job = run(ada, "echo begun; sleep 4; echo ended", wait=False)

@@ -94,6 +94,8 @@ class LifeContract:
         assert told.value.exit.code == 3
         assert bench.starts(spec.attempt) == 1
 
+    @pytest.mark.fault(3)
+    @pytest.mark.fault(4)
     @pytest.mark.parametrize(("step", "begun"), [("intent", 0), ("create", 0), ("start", 1)])
     async def test_a_launch_that_broke_off_is_finished_by_the_next(self, bench, step, begun):
         spec = spec_of(bench, LASTS)
@@ -169,6 +171,7 @@ class LifeContract:
         assert (end.code, end.signal, end.reason) == (143, 15, ExitReason.STOPPED)
         assert not await bench.alive(spec.attempt)
 
+    @pytest.mark.fault(29)
     async def test_a_command_that_ignores_the_stop_is_killed_after_its_grace(self, bench):
         spec = await launched(bench, STUBBORN)
         await printed(bench, spec, b"ready")
@@ -232,6 +235,7 @@ class LifeContract:
 
     # I5: a time-out is unknown, not failed; errors say what is safe.
 
+    @pytest.mark.fault(22)
     async def test_a_launch_whose_answer_was_lost_is_repeated_safely(self, bench):
         spec = spec_of(bench, LASTS)
         await bench.engine.prepare(spec)
@@ -245,6 +249,7 @@ class LifeContract:
         assert observed.phase is Phase.RUNNING
         assert bench.starts(spec.attempt) == 1
 
+    @pytest.mark.fault(21)
     async def test_nothing_is_done_and_nothing_is_lost_while_the_machine_cannot_be_reached(self, bench):
         spec, fresh = await launched(bench, LASTS), spec_of(bench, PRINTS)
         await bench.engine.prepare(fresh)

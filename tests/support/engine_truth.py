@@ -55,6 +55,7 @@ class TruthContract:
 
     # I8: a complete listing is the truth, an event a hint.
 
+    @pytest.mark.fault(32)
     async def test_the_listing_has_all_of_ours_and_nothing_of_others(self, bench):
         running, ended = await launched(bench, LASTS), await launched(bench, PRINTS)
         await end_of(bench, ended)
@@ -81,6 +82,7 @@ class TruthContract:
 
         assert spec.lease_id not in await listed(bench.engine)
 
+    @pytest.mark.fault(24)
     async def test_a_hint_tells_of_every_end_after_one_that_says_look_at_all(self, bench):
         hints: list[EngineEvent] = []
         ear = asyncio.create_task(_listen(bench.engine, hints))
@@ -121,6 +123,7 @@ class TruthContract:
 
         assert (await end_of(bench, spec)).code == 3
 
+    @pytest.mark.fault(27)
     async def test_a_container_that_somebody_removed_has_vanished_and_its_log_is_kept(self, bench):
         spec = await launched(bench, LASTS)
         await printed(bench, spec, b"ready")

@@ -111,6 +111,7 @@ def test_ctrl_c_ends_the_following_and_not_the_job(shell, client):
     shell("cancel", "last")
 
 
+@pytest.mark.fault(5)
 def test_a_follower_gets_every_byte_though_the_service_is_killed(shell, live):
     follower = shell.start("submit", "--profile", "tiny", "--", "sh", "-c", LOUD)
     assert follower.stdout is not None and follower.stdout.readline() == b"line 1\n"

@@ -311,6 +311,7 @@ class TestLocally:
             with pytest.raises(FileNotFoundError):
                 await bench.engine.open_artifact(spec.attempt, path)
 
+    @pytest.mark.fault(23)
     async def test_a_container_that_cannot_be_started_is_told_and_leaves_nothing(self, bench):
         spec = spec_of(bench, PRINTS, workspace_path="/proc/self/not/a/place")
 
@@ -331,6 +332,7 @@ class TestLocally:
 
         assert (await end_of(bench, spec)).reason is ExitReason.STOPPED
 
+    @pytest.mark.fault(24)
     async def test_the_way_to_the_engine_is_found_again(self, bench):
         spec = await launched(bench, FAILS)
         async with bench.cut_off():

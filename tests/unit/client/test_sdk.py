@@ -63,6 +63,7 @@ def test_the_same_directory_again_sends_no_content(service, code):
     assert service.count("PUT", ".*") == 1
 
 
+@pytest.mark.fault(58)
 def test_a_submit_repeated_after_a_cut_is_one_job(service, code):
     def lose_the_answer(job):
         service.script = lambda _: None

@@ -44,6 +44,7 @@ def test_a_log_that_cannot_be_read_to_its_end_is_told(service, client, monkeypat
         list(client.log(job.view.id))
 
 
+@pytest.mark.fault(97)
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(log=st.binary(max_size=60), cuts=st.lists(st.integers(min_value=0, max_value=60), max_size=6))
 def test_wherever_the_connection_breaks_a_follower_gets_every_byte_once(service, client, log, cuts):
@@ -161,6 +162,7 @@ def events(*seqs: int) -> list[Event]:
     return [Event(seq=seq, at=NOW, kind=EventKind.LEDGER) for seq in seqs]
 
 
+@pytest.mark.fault(97)
 def test_events_resume_after_the_last_one_that_came(service, client):
     service.events = events(1, 2, 3, 4)
     line = len(b"id: 1\ndata: \n\n") + len(service.events[0].model_dump_json())
@@ -172,6 +174,7 @@ def test_events_resume_after_the_last_one_that_came(service, client):
     assert [headers.get("Last-Event-ID") for headers in service.headers] == [None, "2", "2"]
 
 
+@pytest.mark.fault(98)
 def test_events_go_on_from_where_somebody_left(service, client):
     service.events = events(1, 2, 3)
 

@@ -122,6 +122,7 @@ async def test_a_bug_is_told_without_its_details(work: AtWork, monkeypatch, capl
     assert "secret detail" in caplog.text
 
 
+@pytest.mark.fault(21)
 async def test_an_engine_that_is_silent_is_told_and_the_rest_goes_on(work: AtWork):
     job = await work.submit()
     work.engine.answers = False

@@ -26,6 +26,7 @@ async def test_who_comes_new_is_told_to_read_everything_and_then_each_change(wor
     assert change["seq"] > first["seq"]
 
 
+@pytest.mark.fault(97)
 async def test_a_stream_is_resumed_without_a_gap_and_without_a_repeat(work: AtWork):
     jobs = [await work.submit() for _ in range(5)]
     last = jobs[1]["seq"]
@@ -37,6 +38,7 @@ async def test_a_stream_is_resumed_without_a_gap_and_without_a_repeat(work: AtWo
     assert [event["seq"] for event in missed] == sorted(event["seq"] for event in missed)
 
 
+@pytest.mark.fault(98)
 @pytest.mark.parametrize("last", [0, 10**9], ids=["too old", "of another database"])
 async def test_who_cannot_be_resumed_is_told_to_read_everything(work: AtWork, last, monkeypatch):
     monkeypatch.setattr(events, "KEPT", 2)

@@ -14,6 +14,7 @@ from himalia_jobs.store import jobs
 pytestmark = pytest.mark.asyncio
 
 
+@pytest.mark.fault(58)
 async def test_a_repeated_idempotency_key_gives_the_first_job(work: AtWork):
     wish = {"project": "work", "command": "true", "idempotency_key": "k"}
 
@@ -25,6 +26,7 @@ async def test_a_repeated_idempotency_key_gives_the_first_job(work: AtWork):
     assert first.json()["id"] == again.json()["id"] != another.json()["id"]
 
 
+@pytest.mark.fault(58)
 async def test_ten_submits_at_once_with_one_key_are_one_job(work: AtWork):
     wish = {"project": "work", "command": "true", "idempotency_key": "k"}
 
@@ -182,6 +184,7 @@ async def test_a_beginning_that_several_have_is_told(work: AtWork):
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "conflict")
 
 
+@pytest.mark.fault(56)
 @pytest.mark.parametrize("state", list(JobState))
 async def test_cancel_in_every_state_asks_for_the_end_once(work: AtWork, state):
     job = await work.submit()

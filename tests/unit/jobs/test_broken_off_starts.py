@@ -51,6 +51,7 @@ def test_a_record_changes_no_code_that_the_engine_knows(tmp_path):
     assert exit_of(ended(3), tmp_path, None, "boot").code == 3
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize(("told", "counted", "oom"), [(False, 0, False), (False, 2, True), (True, 0, True)])
 def test_a_child_that_was_killed_for_want_of_memory_is_known_from_the_engine_or_from_the_launchers_count(
     tmp_path, told, counted, oom

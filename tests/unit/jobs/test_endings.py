@@ -29,6 +29,8 @@ def attempt(db, job):
     return db.write_now(write)
 
 
+@pytest.mark.fault(33)
+@pytest.mark.fault(34)
 @pytest.mark.parametrize(
     ("exit", "state", "reason"),
     [

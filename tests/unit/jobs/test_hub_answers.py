@@ -61,6 +61,7 @@ async def test_a_revoked_token_is_refused_after_a_minute_however_often_it_is_use
     assert work.hub.asked["ada-token"] == 2
 
 
+@pytest.mark.fault(96)
 async def test_a_dead_hub_is_told_with_503_and_those_who_are_known_go_on(work: AtWork):
     await work.ask("GET", "me", "ada")
     await work.hub.hang_up()
@@ -107,6 +108,7 @@ async def test_the_same_token_with_other_scopes_is_believed_anew(work: AtWork):
     assert (await work.ask("POST", "jobs", json={"project": "x", "command": "true"})).status_code == 403
 
 
+@pytest.mark.fault(64)
 async def test_a_new_user_of_an_old_name_inherits_nothing(work: AtWork):
     job = await work.submit()
     before = (await work.service.hub.named("ada", ())).id
@@ -176,6 +178,7 @@ async def test_a_stream_ends_when_its_reader_may_not_read_any_more(work: AtWork,
                 pass
 
 
+@pytest.mark.fault(96)
 async def test_a_stream_stays_open_while_the_hub_is_down(work: AtWork, monkeypatch):
     monkeypatch.setattr("himalia_jobs.api.base.ASK_AGAIN_SECONDS", 0.0)
     path, headers = "/services/jobs/api/events", {"Authorization": "Bearer ada-token"}
@@ -218,6 +221,7 @@ async def test_the_teams_of_jobs_in_line_stay_while_the_hub_is_silent(work: AtWo
     assert set((await job_of(work, waiting)).teams) == {"nlp"}
 
 
+@pytest.mark.fault(64)
 async def test_jobs_of_a_user_who_was_deleted_mount_no_team(work: AtWork):
     waiting = await work.submit()
     del work.hub.created["ada"]

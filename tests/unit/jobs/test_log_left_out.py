@@ -57,6 +57,7 @@ def test_an_offset_means_the_same_before_and_behind_what_is_left_out(own: Path, 
     assert (chunk.size_bytes, chunk.left_out) == (SIZE, (BEGIN, END))
 
 
+@pytest.mark.fault(8)
 def test_a_log_is_sealed_again_after_a_crash(tmp_path: Path):
     leave_out(tmp_path)
     (tmp_path / "log.left-out").write_bytes(b"7 9\n")

@@ -79,6 +79,7 @@ async def test_what_a_person_had_meanwhile_is_kept_and_can_be_brought_back(work)
     assert await id_of(work, "ada") == meanwhile
 
 
+@pytest.mark.fault(64)
 async def test_a_person_with_a_new_name_gets_their_own_and_it_is_shown_under_the_new_name(work):
     job = await work.submit("ada", project="vision")
     old = await id_of(work, "ada")

@@ -86,6 +86,7 @@ class TestMessages:
         assert service.machine.starts == []
         service.check_the_end()
 
+    @pytest.mark.fault(31)
     async def test_a_job_that_an_unanswered_launch_started_goes_on_though_its_image_is_gone_now(self, service, add_job):
         job = add_job(**running(ENDS))
         await service.start()
@@ -102,6 +103,7 @@ class TestMessages:
 class TestSilence:
     """The engine does not answer for a while."""
 
+    @pytest.mark.fault(21)
     async def test_a_running_job_stays_running_and_its_end_is_told_afterwards(self, service, add_job, machine):
         job = add_job(**running(ENDS))
         await service.start()
@@ -116,6 +118,7 @@ class TestSilence:
         await ticks(service)
         assert service.job(job.id).state is JobState.SUCCEEDED
 
+    @pytest.mark.fault(21)
     async def test_a_queued_job_waits_and_is_told_why(self, service, add_job, machine):
         job = add_job(**running(ENDS))
         await service.start()
@@ -254,6 +257,7 @@ class TestRestarts:
         assert (ended.state, ended.reason) == (JobState.FAILED, Reason.TIMED_OUT)
         service.check_the_end()
 
+    @pytest.mark.fault(17)
     async def test_a_wall_clock_that_is_set_back_shortens_no_ones_time(self, service, add_job, monkeypatch):
         job = add_job(**running(timeout_seconds=60))
         await service.start()

@@ -232,6 +232,7 @@ class Chaos:
         return server_lease(gpus=self.random.choice("01"))
 
 
+@pytest.mark.fault(25)
 @pytest.mark.asyncio
 @pytest.mark.parametrize("seed", range(SEEDS))
 async def test_whatever_happens_nothing_runs_twice_and_every_job_ends_in_a_true_state(db, add_job, tmp_path, seed):

@@ -194,6 +194,12 @@ class Meddler:
                 await asked
 
 
+@pytest.mark.fault(3)
+@pytest.mark.fault(4)
+@pytest.mark.fault(5)
+@pytest.mark.fault(8)
+@pytest.mark.fault(23)
+@pytest.mark.fault(56)
 @pytest.mark.asyncio
 @pytest.mark.parametrize("life", LIVES.values(), ids=LIVES)
 async def test_a_job_ends_the_same_wherever_the_service_is_killed(service, add_job, life):

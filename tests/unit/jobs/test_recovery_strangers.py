@@ -94,6 +94,7 @@ class TestStrangers:
         assert machine.containers == {}
         assert not machine.directories
 
+    @pytest.mark.fault(32)
     async def test_containers_of_others_are_never_touched(self, service, machine):
         machine.run_server("postgres", lease_id="", ours=False, cpus=6.0)
         await service.start()

@@ -39,6 +39,7 @@ async def test_every_route_answers_with_the_sentence(tmp_path):
                 assert answer.headers["Retry-After"]
 
 
+@pytest.mark.fault(13)
 @pytest.mark.parametrize("content", [b"SQLite format 3\0" + b"\xff" * 5000, b"\0" * 10_000, b"no database" * 500])
 def test_a_database_that_is_no_database_is_refused_and_left_as_it_is(tmp_path, content):
     file = tmp_path / "himalia.sqlite"
@@ -51,6 +52,7 @@ def test_a_database_that_is_no_database_is_refused_and_left_as_it_is(tmp_path, c
     assert file.read_bytes() == content
 
 
+@pytest.mark.fault(13)
 @pytest.mark.parametrize("content", [b"SQLite format 3\0" + b"\xff" * 5000, b"no journal" * 500])
 def test_a_journal_that_is_damaged_is_refused_and_left_as_it_is(tmp_path, content):
     file = tmp_path / "journal.sqlite"
@@ -114,6 +116,7 @@ class EngineThatRuns:
         return Listing(node_id="local", complete=True, containers=running)
 
 
+@pytest.mark.fault(12)
 @pytest.mark.asyncio
 @pytest.mark.parametrize("content", [None, b"", b"cut"])
 async def test_a_database_that_is_lost_or_empty_is_not_begun_anew_while_containers_run(tmp_path, content):
@@ -131,6 +134,7 @@ async def test_a_database_that_is_lost_or_empty_is_not_begun_anew_while_containe
         await _refuse_a_lost_database(settings, layout, EngineThatRuns())
 
 
+@pytest.mark.fault(14)
 def test_of_two_services_on_one_data_directory_the_second_is_refused(tmp_path):
     with _only_one(tmp_path):
         with pytest.raises(Unavailable, match="Another job service"), _only_one(tmp_path):
@@ -140,6 +144,7 @@ def test_of_two_services_on_one_data_directory_the_second_is_refused(tmp_path):
         pass
 
 
+@pytest.mark.fault(19)
 def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path):
     file = tmp_path / "himalia.sqlite"
     open_database(file).close()

@@ -79,6 +79,7 @@ async def test_a_pause_goes_on_through_a_restart_of_the_service(service, add_job
     assert service.machine.starts == [f"{job.id}.1", f"{job.id}.2"]
 
 
+@pytest.mark.fault(17)
 async def test_a_machine_whose_clock_was_set_back_tries_again_at_once_and_not_an_hour_later(
     service, add_job, monkeypatch
 ):

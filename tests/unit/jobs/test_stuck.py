@@ -24,6 +24,7 @@ def machine(machine: FakeMachine) -> FakeMachine:
     return machine
 
 
+@pytest.mark.fault(29)
 async def test_a_job_that_cannot_be_killed_is_told_and_keeps_its_gpus_until_it_is_gone(service, add_job):
     job = add_job(**running(HANGS, gpus="2", timeout_seconds=5))
     await service.start()

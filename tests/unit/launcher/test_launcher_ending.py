@@ -116,6 +116,7 @@ def test_a_stopped_job_may_say_goodbye_and_choose_its_code(start_as: Any) -> Non
     assert (run.code, run.record["signal"], run.record["stopped"]) == (9, None, True)
 
 
+@pytest.mark.fault(29)
 def test_a_job_that_ignores_term_is_killed_after_the_grace(start_as: Any) -> None:
     run = start_as(f"trap '' TERM; echo ready; {WAIT}", options=["--grace", "0.3"]).printed(b"ready")
 

@@ -31,6 +31,7 @@ def write_script(path: Path, text: str, mode: int = 0o755) -> Path:
     return path
 
 
+@pytest.mark.fault(23)
 @pytest.mark.parametrize("name", ["python33", "./python33", "/usr/bin/python33", "", "no such/place"])
 def test_a_command_that_is_not_there_gives_127_and_a_sentence(start: Any, name: str) -> None:
     run = start(name).end()
@@ -40,6 +41,7 @@ def test_a_command_that_is_not_there_gives_127_and_a_sentence(start: Any, name: 
     assert run.record["log_bytes"] == len(run.log)
 
 
+@pytest.mark.fault(23)
 def test_a_file_that_is_not_executable_gives_126_and_what_to_do(start: Any, tmp_path: Path) -> None:
     script = write_script(tmp_path / "train.py", "print(1)", mode=0o644)
 

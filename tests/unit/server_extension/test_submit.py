@@ -180,6 +180,7 @@ async def test_what_the_service_refuses_arrives_at_its_field(ask, home, service)
     assert (status, answer["error"]["fields"]) == (422, {"profile": "There is no such."})
 
 
+@pytest.mark.fault(58)
 async def test_one_key_is_one_job_even_when_both_ask_at_once(ask, home, service):
     both = await asyncio.gather(ask("POST", "submit", wish()), ask("POST", "submit", wish()))
     again = await ask("POST", "submit", wish())

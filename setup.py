@@ -83,7 +83,7 @@ setup(
     packages=[name for folder in PARTS.values() for name in find_packages(folder)],
     package_data={"": ["py.typed", "*.html", "*.css", "*.js", "*.conf", "*.toml", "*.service"]},
     data_files=[("etc/jupyter/jupyter_server_config.d", [SERVER_CONFIG]), *labextension_files()],
-    install_requires=["pydantic>=2.7", "click>=8.1", "rich>=13", "httpx>=0.27", "blake3>=1"],
+    install_requires=["pydantic>=2.7", "click>=8.1", "rich>=13", "httpx>=0.27", "blake3>=1", "zstandard>=0.23"],
     extras_require=EXTRAS,
     entry_points={
         "console_scripts": [

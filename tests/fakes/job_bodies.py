@@ -13,7 +13,7 @@ from blake3 import blake3
 from himalia.ids import new_id
 from himalia.models import AttemptView, JobView, ProfileView
 from himalia.reasons import Reason
-from himalia.snapshot.pack import END, MAGIC
+from himalia.snapshot.wire import BLOCK_BYTES, END, PLAIN, SQUEEZED, unfolded
 from himalia.states import JobState
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -128,11 +128,25 @@ def profile() -> ProfileView:
 
 def unpack(pack: bytes) -> dict[str, bytes]:
     """Return the contents of a pack, each checked against its digest."""
-    assert pack.startswith(MAGIC)
-    contents, rest = {}, pack[len(MAGIC) :]
+    magic, rest = pack[: len(PLAIN)], pack[len(PLAIN) :]
+    assert magic in (PLAIN, SQUEEZED)
+    contents = {}
     while rest[:32] != END:
         digest, length = rest[:32].hex(), int.from_bytes(rest[32:40], "big")
-        contents[digest], rest = rest[40 : 40 + length], rest[40 + length :]
+        if magic == PLAIN:
+            contents[digest], rest = rest[40 : 40 + length], rest[40 + length :]
+        else:
+            contents[digest], rest = _unfolded(rest[40:], length)
         assert blake3(contents[digest]).hexdigest() == digest
     assert rest == END
     return contents
+
+
+def _unfolded(rest: bytes, length: int) -> tuple[bytes, bytes]:
+    """Return a content of a squeezed pack, and what comes after it."""
+    content = b""
+    while len(content) < length:
+        sent = int.from_bytes(rest[:4], "big")
+        content += unfolded(rest[4 : 4 + sent], min(BLOCK_BYTES, length - len(content)))
+        rest = rest[4 + sent :]
+    return content, rest

@@ -17,7 +17,7 @@ from tornado.web import Application, RequestHandler, stream_request_body
 
 from himalia.ids import new_id
 from himalia.models import Me, SnapshotRequest, SnapshotView
-from himalia.snapshot.pack import MAGIC
+from himalia.snapshot.wire import PLAIN
 from himalia.version import API_VERSION, VERSION
 
 PREFIX = "/services/jobs/api"
@@ -153,10 +153,10 @@ class _Contents(_Base):
     def _step(self) -> bool:
         """Take the next piece that is complete; return whether there was one."""
         if not self._begun:
-            self._begun = len(self._rest) >= len(MAGIC)
+            self._begun = len(self._rest) >= len(PLAIN)
             if self._begun:
-                assert bytes(self._rest[: len(MAGIC)]) == MAGIC
-                del self._rest[: len(MAGIC)]
+                assert bytes(self._rest[: len(PLAIN)]) == PLAIN
+                del self._rest[: len(PLAIN)]
             return self._begun
         if self._digest:
             taken = bytes(self._rest[: self._left])

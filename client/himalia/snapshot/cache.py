@@ -5,68 +5,136 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
+from zlib import crc32
 
 MOST_ROWS = 2_000_000
 #: A clock ticks in steps (a file system's of up to two seconds): what changed this late could change again unseen.
 SETTLED_NS = 2_500_000_000
+DIGEST_BYTES = 32
+AT_ONCE = 500
+TABLE = """
+CREATE TABLE IF NOT EXISTS files (
+  device INTEGER, inode INTEGER, size INTEGER, modified INTEGER, changed INTEGER, digests BLOB, sum INTEGER,
+  PRIMARY KEY (device, inode)
+) WITHOUT ROWID
+"""
+Chunks = tuple[str, ...]
 
 
 class HashCache:
-    """A small database keyed by (device, inode, size, mtime, ctime): a rewrite that restores mtime still changes ctime.
+    """A small database: of each file (device, inode) its size, mtime, ctime and digests. A rewrite that restores mtime still changes ctime.
 
-    Files that changed a moment ago are not remembered: another change within the same tick would show nowhere.
+    Files that changed a moment ago are not remembered: another change within the same tick would show nowhere. A row whose
+    sum is wrong (a damaged disk, another program) is as good as none; so is a database that cannot be opened or is locked.
     """
 
     def __init__(self, file: Path) -> None:
-        self._new: dict[str, str] = {}
-        self._db: sqlite3.Connection | None = None
-        with contextlib.suppress(OSError, sqlite3.Error):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(file, timeout=1, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.execute(
-                "CREATE TABLE IF NOT EXISTS digests (key TEXT PRIMARY KEY, chunks TEXT NOT NULL) WITHOUT ROWID"
-            )
+        self._new: list[tuple[Any, ...]] = []
+        self._db = _opened(file)
 
-    def get(self, state: os.stat_result) -> tuple[str, ...] | None:
-        """Return the digests of a file in this state."""
-        key = _key(state)
-        if key in self._new:
-            return tuple(self._new[key].split())
+    def find(self, states: Sequence[os.stat_result]) -> list[Chunks | None]:
+        """Return the digests of files in these states, in their order."""
+        found: list[Chunks | None] = [None] * len(states)
         if self._db is None:
-            return None
+            return found
+        by_device: dict[int, dict[int, list[int]]] = {}
+        for place, state in enumerate(states):
+            by_device.setdefault(state.st_dev, {}).setdefault(state.st_ino, []).append(place)
         try:
-            row = self._db.execute("SELECT chunks FROM digests WHERE key = ?", (key,)).fetchone()
+            for device, places in by_device.items():
+                for row in _rows(self._db, device, sorted(places)):
+                    for place in places[row[1]]:
+                        found[place] = _digests(row, states[place])
         except sqlite3.Error:
-            return None
-        return tuple(row[0].split()) if row else None
+            self._give_up()
+        return found
 
-    def put(self, state: os.stat_result, chunks: tuple[str, ...], read_at_ns: int) -> None:
+    def put(self, state: os.stat_result, chunks: Chunks, read_at_ns: int) -> None:
         """Remember the digests of a file in this state, unless it had just changed when it was read."""
         if read_at_ns - state.st_ctime_ns < SETTLED_NS:
             return
-        self._new[_key(state)] = " ".join(chunks)
+        key = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+        digests = bytes.fromhex("".join(chunks))
+        self._new.append((*key, digests, _sum(digests, *key)))
 
     def flush(self) -> None:
         """Write what is new."""
         if self._db is not None and self._new:
-            with contextlib.suppress(sqlite3.Error):
-                self._db.execute("BEGIN")
-                self._db.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?)", self._new.items())
-                if self._db.execute("SELECT COUNT(*) FROM digests").fetchone()[0] > MOST_ROWS:
-                    self._db.execute("DELETE FROM digests")
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", self._new)
+                if self._db.execute("SELECT COUNT(*) FROM files").fetchone()[0] > MOST_ROWS:
+                    self._db.execute("DELETE FROM files")
                 self._db.execute("COMMIT")
+            except sqlite3.Error:
+                self._give_up()
         self._new.clear()
 
     def close(self) -> None:
         """Write what is new and close the file."""
         self.flush()
+        self._give_up()
+
+    def _give_up(self) -> None:
+        """Ask no more: a database that is locked keeps each question waiting."""
         if self._db is not None:
-            self._db.close()
+            with contextlib.suppress(sqlite3.Error):
+                self._db.close()
             self._db = None
 
 
-def _key(state: os.stat_result) -> str:
-    return f"{state.st_dev}:{state.st_ino}:{state.st_size}:{state.st_mtime_ns}:{state.st_ctime_ns}"
+def _opened(file: Path) -> sqlite3.Connection | None:
+    """Return the database, made anew where it is damaged; None where it cannot be had."""
+    for again in (True, False):
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            db = sqlite3.connect(file, timeout=1, isolation_level=None, check_same_thread=False)
+        except (OSError, sqlite3.Error):
+            return None
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=NORMAL")
+            db.execute("DROP TABLE IF EXISTS digests")  # of an earlier version
+            db.execute(TABLE)
+            db.execute("SELECT device, inode, size, modified, changed, digests, sum FROM files LIMIT 1").fetchone()
+            return db
+        except sqlite3.OperationalError as error:
+            db.close()
+            if "no such column" not in str(error):
+                return None  # locked, or not to be written
+        except sqlite3.DatabaseError:
+            db.close()
+        if again:
+            for name in (file, file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")):
+                with contextlib.suppress(OSError):
+                    name.unlink()
+    return None
+
+
+def _rows(db: sqlite3.Connection, device: int, inodes: Sequence[int]) -> Iterable[tuple[Any, ...]]:
+    for start in range(0, len(inodes), AT_ONCE):
+        some = inodes[start : start + AT_ONCE]
+        marks = ",".join("?" * len(some))
+        yield from db.execute(f"SELECT * FROM files WHERE device = ? AND inode IN ({marks})", (device, *some))
+
+
+def _digests(row: tuple[Any, ...], state: os.stat_result) -> Chunks | None:
+    """Return the digests of a row, where it is of this state and whole."""
+    key, digests = row[:5], row[5]
+    if key[2:] != (state.st_size, state.st_mtime_ns, state.st_ctime_ns):
+        return None
+    if not isinstance(digests, bytes) or len(digests) % DIGEST_BYTES or row[6] != _sum(digests, *key):
+        return None
+    if len(digests) == DIGEST_BYTES:
+        return (digests.hex(),)
+    return tuple(digests[at : at + DIGEST_BYTES].hex() for at in range(0, len(digests), DIGEST_BYTES))
+
+
+def _sum(digests: bytes, *key: int) -> int:
+    folded = 0
+    for number in key:
+        folded = (folded * 31 + number) & 0xFFFFFFFF
+    return crc32(digests, folded)

@@ -28,6 +28,7 @@ class Found:
     mode: int
     size_bytes: int = 0
     target: str = ""
+    state: os.stat_result | None = None  #: of a file, as it was found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +171,7 @@ def _found(full: str, path: str, state: os.stat_result) -> Found | None:
             return None
         _must_be_text(target, f"{path} leads to a name that is no UTF-8")
         return Found(path=path, type=EntryType.SYMLINK, mode=0o777, target=target)
-    return Found(path=path, type=EntryType.FILE, mode=mode, size_bytes=state.st_size)
+    return Found(path=path, type=EntryType.FILE, mode=mode, size_bytes=state.st_size, state=state)
 
 
 def _odd(mode: int) -> str | None:

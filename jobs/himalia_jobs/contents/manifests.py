@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from himalia.errors import FieldError, TooLarge
 from himalia.models import Entry, EntryType, Manifest
-from himalia.snapshot.pack import CHUNK_BYTES, chunk_count
+from himalia.snapshot import chunks
 from himalia.units import format_size
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -53,9 +53,8 @@ def check(manifest: Manifest, *, most_entries: int, most_bytes: int) -> None:
 
 def lengths_of(entry: Entry) -> Iterator[tuple[str, int]]:
     """Yield the digest and the length of each content of an entry."""
-    for number, chunk in enumerate(entry.chunks):
-        whole = len(entry.chunks) == 1
-        yield chunk, entry.size_bytes if whole else min(CHUNK_BYTES, entry.size_bytes - number * CHUNK_BYTES)
+    lengths = chunks.lengths_of(entry.size_bytes, len(entry.chunks)) or ()
+    yield from zip(entry.chunks, lengths, strict=True)
 
 
 def _check_path(entry: Entry) -> None:
@@ -77,7 +76,8 @@ def _check_content(entry: Entry) -> None:
     is_file, is_link = entry.type is EntryType.FILE, entry.type is EntryType.SYMLINK
     if entry.size_bytes < 0 or (not is_file and (entry.size_bytes or entry.chunks)):
         raise _bad(entry, "has a size that cannot be")
-    if is_file and (len(entry.chunks) != chunk_count(entry.size_bytes) or not all(map(DIGEST.fullmatch, entry.chunks))):
+    fits = not is_file or chunks.lengths_of(entry.size_bytes, len(entry.chunks)) is not None
+    if not fits or not all(map(DIGEST.fullmatch, entry.chunks)):
         raise _bad(entry, "has contents that do not fit its size")
     long = len(_encoded(entry, entry.target)) > LONGEST_TARGET_BYTES
     if long or is_link != bool(entry.target) or "\0" in entry.target:

@@ -14,11 +14,12 @@ from typing import IO, Any
 from blake3 import blake3
 
 from himalia.errors import Unparsable
-from himalia.snapshot.pack import END, MAGIC
+from himalia.snapshot.wire import BLOCK_BYTES, END, PLAIN, SQUEEZED, unfolded
 
 from .files import for_people, sync_folder
 
-HEADER_BYTES = 40
+LENGTH_BYTES = 8  #: of a content
+BLOCK_LENGTH_BYTES = 4
 #: Contents wait for each other, so that the disk brings many home at once: one by one costs a flush each.
 WAITING_COUNT = 64
 WAITING_BYTES = 64 * 1024 * 1024
@@ -28,7 +29,8 @@ SYNC_THREADS = 8
 class PackReceiver:
     """Reads one pack. Only contents that are expected, in the expected length, are kept; drafts lie in a folder apart.
 
-    The sender may go at any moment, so `close` may come from another thread than the `feed` it cuts short.
+    Of a squeezed pack never more than a block is unfolded at once, whatever it says of itself. The sender may go at any
+    moment, so `close` may come from another thread than the `feed` it cuts short.
     """
 
     def __init__(self, folder: Path, drafts: Path, expected: Mapping[str, int]) -> None:
@@ -40,8 +42,11 @@ class PackReceiver:
         self._waiting: list[tuple[IO[bytes], str]] = []  #: whole, not on disk yet; with digests
         self._waiting_bytes = 0
         self._touched: set[Path] = set()
-        self._buffer = bytearray()
-        self._started = False
+        #: What the next piece is taken for, once it is there.
+        self._step: Callable[[PackReceiver, bytes], None] = PackReceiver._magic
+        self._need = len(PLAIN)  #: its length; 0: bytes of a content, taken as they come
+        self._piece = bytearray()
+        self._squeezed = False
         self._ended = False
         self._digest = ""
         self._left = 0
@@ -54,9 +59,9 @@ class PackReceiver:
             if self._closed:
                 raise Unparsable("The pack was given up. Send what is still missing.")
             try:
-                self._buffer += data
-                while self._step():
-                    pass
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[self._take(rest) :]
             except OSError as error:
                 self._drop()
                 raise for_people(error) from error
@@ -67,7 +72,7 @@ class PackReceiver:
     def finish(self) -> None:
         """Check that the pack ended where it should; what was kept is on disk when this returns."""
         with self._lock:
-            complete = self._ended and not self._buffer
+            complete = self._ended
             try:
                 self._settle()
             except OSError as error:
@@ -84,7 +89,7 @@ class PackReceiver:
 
     def _drop(self) -> None:
         self._closed = True
-        self._buffer.clear()
+        self._piece.clear()
         with suppress(OSError):  # what cannot be kept is sent again
             self._settle()
         touched, self._touched = self._touched, set()
@@ -94,50 +99,75 @@ class PackReceiver:
             file.close()
             Path(file.name).unlink(missing_ok=True)
 
-    def _step(self) -> bool:
-        """Handle what the buffer begins with; return whether there may be more."""
-        if not self._started:
-            if len(self._buffer) < len(MAGIC):
-                return False
-            if self._take(len(MAGIC)) != MAGIC:
-                raise Unparsable("This is no pack of contents. Upgrade himalia, then try again.")
-            self._started = True
-            return True
+    def _take(self, data: memoryview) -> int:
+        """Take what the data begins with; return how much that was."""
         if self._ended:
-            if self._buffer:
-                raise Unparsable("There are bytes after the end of the pack.")
-            return False
-        return self._body() if self._file is not None else self._header()
+            raise Unparsable("There are bytes after the end of the pack.")
+        if not self._need:
+            taken = min(self._left, len(data))
+            self._write(data[:taken])
+            return taken
+        taken = min(self._need - len(self._piece), len(data))
+        self._piece += data[:taken]
+        if len(self._piece) == self._need:
+            piece, self._piece = bytes(self._piece), bytearray()
+            self._step(self, piece)
+        return taken
 
-    def _header(self) -> bool:
-        if self._buffer[: len(END)] == END:
-            self._take(len(END))
-            self._ended = True
-            return True
-        if len(self._buffer) < HEADER_BYTES:
-            return False
-        digest, length = self._take(32).hex(), int.from_bytes(self._take(8), "big")
-        if self._expected.get(digest) != length:
-            raise Unparsable(f"The pack has a content that was not asked for: {digest[:12]}… of {length} bytes.")
-        self._digest, self._left, self._hash = digest, length, blake3()
+    def _magic(self, piece: bytes) -> None:
+        if piece not in (PLAIN, SQUEEZED):
+            raise Unparsable("This is no pack of contents. Upgrade himalia, then try again.")
+        self._squeezed = piece == SQUEEZED
+        self._expect(PackReceiver._end_or_digest, len(END))
+
+    def _end_or_digest(self, piece: bytes) -> None:
+        self._ended = piece == END
+        self._digest = piece.hex()
+        self._expect(PackReceiver._length, LENGTH_BYTES)
+
+    def _length(self, piece: bytes) -> None:
+        length = int.from_bytes(piece, "big")
+        if not length or self._expected.get(self._digest) != length:
+            raise Unparsable(f"The pack has a content that was not asked for: {self._digest[:12]}… of {length} bytes.")
+        self._left, self._hash = length, blake3()
         self._drafts.mkdir(parents=True, exist_ok=True)
         self._file = tempfile.NamedTemporaryFile(dir=self._drafts, delete=False)  # noqa: SIM115  # closed by `_keep` or `_drop`
-        return True
+        if self._squeezed:
+            self._expect(PackReceiver._block_length, BLOCK_LENGTH_BYTES)
+        else:
+            self._need = 0
 
-    def _body(self) -> bool:
+    def _block_length(self, piece: bytes) -> None:
+        length = int.from_bytes(piece, "big")
+        if not 0 < length <= min(BLOCK_BYTES, self._left):
+            raise Unparsable(f"The pack has a block of {length} bytes, which cannot be. Send it again.")
+        self._expect(PackReceiver._block, length)
+
+    def _block(self, piece: bytes) -> None:
+        try:
+            block = unfolded(piece, min(BLOCK_BYTES, self._left))
+        except ValueError as error:
+            raise Unparsable(f"A block of the pack cannot be unfolded ({error}). Send it again.") from error
+        self._expect(PackReceiver._block_length, BLOCK_LENGTH_BYTES)
+        self._write(memoryview(block))
+
+    def _expect(self, step: Callable[[PackReceiver, bytes], None], length: int) -> None:
+        self._step, self._need = step, length
+
+    def _write(self, block: memoryview) -> None:
+        """Add to the content, and keep it once it is whole."""
         assert self._file is not None
-        block = self._take(min(self._left, len(self._buffer)))
         self._file.write(block)
         self._hash.update(block)
         self._left -= len(block)
         if self._left:
-            return False
+            return
         if self._hash.hexdigest() != self._digest:
             raise Unparsable(
                 f"A content does not have the digest it was sent under ({self._digest[:12]}…). Send it again."
             )
         self._keep()
-        return bool(self._buffer)
+        self._expect(PackReceiver._end_or_digest, len(END))
 
     def _keep(self) -> None:
         assert self._file is not None
@@ -163,11 +193,6 @@ class PackReceiver:
             for file, _ in waiting:
                 file.close()
                 Path(file.name).unlink(missing_ok=True)
-
-    def _take(self, count: int) -> bytes:
-        taken = bytes(self._buffer[:count])
-        del self._buffer[:count]
-        return taken
 
 
 def _side_by_side(sync: Callable[[Any], None], things: Collection[Any]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 import tracemalloc
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -15,11 +14,11 @@ from job_bodies import unpack
 
 from himalia.errors import LocalError
 from himalia.models import Entry, EntryType, Manifest
-from himalia.snapshot import pack, scan
+from himalia.snapshot import chunks, hashing, pack, scan
+from himalia.snapshot.chunks import LAYOUTS, Layout, cut, lengths_of
 from himalia.snapshot.ignore import ALWAYS
-from himalia.snapshot.pack import CHUNK_BYTES, WHOLE_BYTES, chunk_count, manifest_digest
+from himalia.snapshot.pack import manifest_digest
 
-packing = import_module("himalia.snapshot.pack")  # the package has a function of that name
 #: Names that mean something to the walk; Hypothesis tries words that it finds in the sources.
 NOT_SENT = ALWAYS | {".", "..", ".gitignore", ".himaliaignore"}
 NAMES = st.text(
@@ -73,10 +72,9 @@ def test_what_is_scanned_and_packed_unpacks_to_the_same(tree):
     assert rebuild(packed.manifest, contents) == tree
 
 
-def test_a_large_file_is_sent_in_contents_of_eight_megabytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(packing, "WHOLE_BYTES", 100)
-    monkeypatch.setattr(packing, "CHUNK_BYTES", 40)
-    monkeypatch.setattr(packing, "BLOCK_BYTES", 16)
+def test_a_large_file_is_sent_in_contents_of_one_length(tmp_path, monkeypatch):
+    monkeypatch.setattr(chunks, "LAYOUTS", (Layout(whole_bytes=100, chunk_bytes=40),))
+    monkeypatch.setattr(hashing, "BLOCK_BYTES", 16)
     content = bytes(range(256))[:130]
     (tmp_path / "large").write_bytes(content)
 
@@ -87,11 +85,50 @@ def test_a_large_file_is_sent_in_contents_of_eight_megabytes(tmp_path, monkeypat
     assert rebuild(packed.manifest, unpack(b"".join(packed.stream(packed.sources)))) == {"large": content}
 
 
-@pytest.mark.parametrize(
-    ("size", "count"), [(0, 0), (1, 1), (WHOLE_BYTES, 1), (WHOLE_BYTES + 1, WHOLE_BYTES // CHUNK_BYTES + 1)]
+SIZES = st.integers(0, 2**40) | st.sampled_from([layout.whole_bytes for layout in LAYOUTS]).flatmap(
+    lambda whole: st.integers(whole - 2, whole + 2)
 )
-def test_how_many_contents_a_file_has(size, count):
-    assert chunk_count(size) == count
+
+
+@given(SIZES)
+def test_size_and_number_of_contents_tell_how_a_file_was_cut_by_this_or_an_earlier_version(size):
+    size %= 2**33  # what would be cut into millions takes long to be shown
+
+    for layout in LAYOUTS:
+        lengths = layout.lengths(size)
+
+        assert sum(lengths) == size
+        assert lengths_of(size, len(lengths)) == lengths
+        assert all(length == layout.chunk_bytes for length in lengths[:-1])
+    assert lengths_of(size, len(cut(size)) + 1) in (None, *(layout.lengths(size) for layout in LAYOUTS))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 1000])
+def test_a_size_without_end_fits_no_number_of_contents(count):
+    assert lengths_of(10**30, count) is None
+
+
+def changed_bytes(file: Path, before: bytes, now: bytes) -> int:
+    """Return how much is sent of a file that was known as it was before."""
+    file.write_bytes(before)
+    known = pack(scan(file.parent)).sources.keys()
+    file.write_bytes(now)
+    packed = pack(scan(file.parent))
+    return len(b"".join(packed.stream(packed.sources.keys() - known)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.binary(min_size=200, max_size=900), st.integers(0, 900), st.binary(max_size=90))
+def test_of_a_large_file_that_is_changed_in_place_or_at_its_end_little_more_than_the_change_is_sent(before, at, piece):
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(chunks, "LAYOUTS", (Layout(whole_bytes=100, chunk_bytes=40),))
+        at = min(at, len(before))
+        now = before[:at] + piece + before[at + len(piece) :]
+
+        sent = changed_bytes(Path(folder) / "large", before, now)
+
+    touched = len(piece) // 40 + 2
+    assert sent <= 8 + 32 + touched * (40 + 40)
 
 
 def test_two_files_of_one_content_are_sent_once(tmp_path):
@@ -134,6 +171,7 @@ def test_the_same_tree_somewhere_else_has_the_same_digest(tmp_path):
     assert pack(scan(tmp_path / "one")).digest == pack(scan(tmp_path / "two")).digest
 
 
+@pytest.mark.fault(72)
 def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path, monkeypatch):
     file = tmp_path / "log"
     file.write_bytes(b"first")
@@ -146,13 +184,14 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path, monkeypatc
             file.write_bytes(b"second")
         return found
 
-    monkeypatch.setattr(packing.os, "pread", pread)
+    monkeypatch.setattr(hashing.os, "pread", pread)
     packed = pack(scan(tmp_path))
     monkeypatch.undo()
 
     assert rebuild(packed.manifest, unpack(b"".join(packed.stream(packed.sources)))) == {"log": b"second"}
 
 
+@pytest.mark.fault(72)
 def test_a_file_that_never_rests_is_named(tmp_path, monkeypatch):
     file = tmp_path / "growing.log"
     file.write_bytes(b"first")
@@ -164,7 +203,7 @@ def test_a_file_that_never_rests_is_named(tmp_path, monkeypatch):
             out.write(b"more")
         return found
 
-    monkeypatch.setattr(packing.os, "pread", pread)
+    monkeypatch.setattr(hashing.os, "pread", pread)
 
     with pytest.raises(
         LocalError, match=r"growing\.log changes while it is read. Wait until it is written, or leave it out"
@@ -199,6 +238,7 @@ BECOMES = [
 ]
 
 
+@pytest.mark.fault(72)
 @pytest.mark.parametrize(("become", "said"), BECOMES)
 def test_a_file_that_became_something_else_after_the_walk_is_named(tmp_path, become, said):
     (tmp_path / "data").write_bytes(b"x")
@@ -210,6 +250,7 @@ def test_a_file_that_became_something_else_after_the_walk_is_named(tmp_path, bec
         pack(scanned)
 
 
+@pytest.mark.fault(72)
 @pytest.mark.parametrize(
     ("become", "said"),
     [
@@ -248,7 +289,7 @@ def test_hashing_and_streaming_a_large_file_takes_little_memory(tmp_path):
     packed = pack(scanned)
     sent = sum(len(block) for block in packed.stream(packed.sources))
 
-    assert sent == 8 + 40 + CHUNK_BYTES + 32  # all its contents are the same
+    assert sent == 8 + 40 + LAYOUTS[0].chunk_bytes + 32  # all its contents are the same
     assert tracemalloc.get_traced_memory()[1] < 8 * 1024 * 1024
     tracemalloc.stop()
 

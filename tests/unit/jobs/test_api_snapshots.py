@@ -11,7 +11,7 @@ from service_at_work import AtWork, one_file
 
 from himalia.models import Entry, Manifest
 from himalia.snapshot import pack, scan
-from himalia.snapshot.pack import END, MAGIC
+from himalia.snapshot.wire import END, PLAIN
 from himalia_jobs.api import snapshots as handlers
 
 pytestmark = pytest.mark.asyncio
@@ -28,7 +28,7 @@ async def opened(work: AtWork, manifest: Manifest, who: str = "ada", owner: str 
 def packed_of(*contents: bytes) -> bytes:
     """Return a pack with these contents."""
     parts = [blake3(content).digest() + len(content).to_bytes(8, "big") + content for content in contents]
-    return MAGIC + b"".join(parts) + END
+    return PLAIN + b"".join(parts) + END
 
 
 def manifest_of(*contents: bytes) -> Manifest:
@@ -85,7 +85,7 @@ async def test_the_same_manifest_is_the_same_snapshot(work: AtWork):
     ("body", "said"),
     [
         (b"", "ended too early"),
-        (MAGIC, "ended too early"),
+        (PLAIN, "ended too early"),
         (b"NOTAPACK" + END, "no pack"),
         (packed_of(b"other"), "not asked for"),
         (packed_of(b"right")[:-40], "ended too early"),
@@ -195,7 +195,7 @@ async def test_an_upload_of_which_nothing_comes_any_more_is_cut(work: AtWork, mo
     path = f"/services/jobs/api/snapshots/{snapshot['id']}/contents"
     head = f"PUT {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ada-token\r\nContent-Length: 600000\r\n\r\n"
 
-    writer.write(head.encode() + MAGIC)
+    writer.write(head.encode() + PLAIN)
 
     async with asyncio.timeout(10):
         assert await reader.read() == b""

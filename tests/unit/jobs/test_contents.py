@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import resource
 import stat
@@ -17,9 +16,10 @@ from hypothesis import strategies as st
 
 from himalia.errors import DiskFull, HimaliaError, NotFound, Unparsable
 from himalia.models import Manifest
-from himalia.snapshot import pack, scan
-from himalia.snapshot.pack import END, MAGIC
-from himalia_jobs.contents import ContentStore, PackReceiver, manifests
+from himalia.snapshot import chunks, pack, scan
+from himalia.snapshot.chunks import Layout
+from himalia.snapshot.wire import END, PLAIN
+from himalia_jobs.contents import ContentStore, PackReceiver
 from himalia_jobs.contents.files import write_whole
 
 OWNER, OTHER = "a" * 12, "b" * 12
@@ -130,7 +130,7 @@ def test_a_pack_may_be_cut_into_pieces_anywhere(cuts, contents):
     with tempfile.TemporaryDirectory() as folder:
         whole = [content for content in contents if content]
         expected = {blake3(content).hexdigest(): len(content) for content in whole}
-        stream = MAGIC + b"".join(
+        stream = PLAIN + b"".join(
             blake3(content).digest() + len(content).to_bytes(8, "big") + content for content in whole
         )
         receiver = PackReceiver(Path(folder) / "blobs", Path(folder) / "drafts", expected)
@@ -149,7 +149,7 @@ def test_a_pack_may_be_cut_into_pieces_anywhere(cuts, contents):
 def test_noise_in_a_pack_never_passes_for_a_content(noise, place):
     with tempfile.TemporaryDirectory() as folder:
         content = b"the only content"
-        stream = MAGIC + blake3(content).digest() + len(content).to_bytes(8, "big") + content + END
+        stream = PLAIN + blake3(content).digest() + len(content).to_bytes(8, "big") + content + END
         broken = stream[:place] + noise + stream[place + len(noise) :]
         receiver = PackReceiver(Path(folder) / "blobs", Path(folder) / "drafts", {blake3(content).hexdigest(): 16})
 
@@ -166,7 +166,7 @@ def test_noise_in_a_pack_never_passes_for_a_content(noise, place):
 
 def test_a_pack_given_up_while_it_is_fed_leaves_nothing(tmp_path):
     content = os.urandom(200_000)
-    stream = MAGIC + blake3(content).digest() + len(content).to_bytes(8, "big") + content[:-1]
+    stream = PLAIN + blake3(content).digest() + len(content).to_bytes(8, "big") + content[:-1]
 
     for _ in range(50):
         receiver = PackReceiver(tmp_path / "blobs", tmp_path / "drafts", {blake3(content).hexdigest(): len(content)})
@@ -190,7 +190,7 @@ def feed_quietly(receiver: PackReceiver, stream: bytes) -> None:
 def pack_of(contents: list[bytes]) -> tuple[bytes, dict[str, int]]:
     """Return a pack without its end, and what is expected of it."""
     parts = [blake3(content).digest() + len(content).to_bytes(8, "big") + content for content in contents]
-    return MAGIC + b"".join(parts), {blake3(content).hexdigest(): len(content) for content in contents}
+    return PLAIN + b"".join(parts), {blake3(content).hexdigest(): len(content) for content in contents}
 
 
 def test_what_came_whole_before_the_connection_broke_is_kept(tmp_path):
@@ -259,7 +259,7 @@ def test_what_a_crash_left_half_written_is_gone_after_the_start(store, code, tmp
     receiver = PackReceiver(
         tmp_path / "data" / "blobs" / OWNER, tmp_path / "data" / "blobs" / ".drafts", {blake3(content).hexdigest(): 11}
     )
-    receiver.feed(MAGIC + blake3(content).digest() + (11).to_bytes(8, "big") + b"never")
+    receiver.feed(PLAIN + blake3(content).digest() + (11).to_bytes(8, "big") + b"never")
     (tmp_path / "data" / "snapshots" / ".drafts" / "tree-x" / "deep").mkdir(parents=True)
 
     again = ContentStore(tmp_path / "data")
@@ -316,10 +316,7 @@ def test_ten_who_need_one_tree_at_once_get_the_same(store, code):
 
 
 def test_a_file_of_many_contents_is_put_together_in_order(store, tmp_path, monkeypatch):
-    packing = importlib.import_module("himalia.snapshot.pack")  # the package has a function of that name
-    monkeypatch.setattr(packing, "WHOLE_BYTES", 1000)
-    for module in (packing, manifests):
-        monkeypatch.setattr(module, "CHUNK_BYTES", 300)
+    monkeypatch.setattr(chunks, "LAYOUTS", (Layout(whole_bytes=1000, chunk_bytes=300),))
     folder = tmp_path / "large"
     folder.mkdir()
     content = os.urandom(2345)

@@ -61,7 +61,7 @@ class IdleWork:
             live = await service.db.read(leases.live)
             return [Door(lease_id=lease.id, url="", token="") for lease in live]
 
-        async def look(doors: list[Door]) -> dict[str, Kernels | None]:
+        async def look(doors: list[Door], now: float) -> dict[str, Kernels | None]:
             return {door.lease_id: self.kernels.get(door.lease_id, Kernels(busy=False)) for door in doors}
 
         service.giving_back.engine.doors = doors  # type: ignore[method-assign]

@@ -20,7 +20,7 @@ from ..engines.base import Door
 TIMEOUT_SECONDS = 5.0
 LONGEST_ANSWER = 1024 * 1024
 AT_ONCE = 16
-SILENT_LOOKS = 20  #: in a row; after that its GPUs alone say whether it is used
+SILENT_SECONDS = 400.0  #: on end; after that its GPUs alone say whether it is used
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,25 +32,28 @@ class Kernels:
 
 
 class Activity:
-    """Asks servers, and remembers how often each has not answered."""
+    """Asks servers, and remembers since when each has not answered."""
 
     def __init__(self) -> None:
-        self._silent: dict[str, int] = {}
+        self._silent: dict[str, float] = {}
         self._room = asyncio.Semaphore(AT_ONCE)
 
-    async def look(self, doors: Iterable[Door]) -> dict[str, Kernels | None]:
-        """Return what the kernels do, by lease; none: the server does not say, and may do so again soon."""
+    async def look(self, doors: Iterable[Door], now: float) -> dict[str, Kernels | None]:
+        """Return what the kernels do, by lease; none: the server does not say, and may do so again soon.
+
+        `now` is in seconds, of a clock that is never set.
+        """
         asked = list(doors)
         # No proxy of the environment may stand between, and nothing is kept: a server may be gone at any moment.
         async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False, follow_redirects=False) as http:
             answers = await asyncio.gather(*(self._ask(http, door) for door in asked))
         found: dict[str, Kernels | None] = {}
-        silent: dict[str, int] = {}
+        silent: dict[str, float] = {}
         for door, answer in zip(asked, answers, strict=True):
             found[door.lease_id] = answer
             if answer is None:
-                silent[door.lease_id] = self._silent.get(door.lease_id, 0) + 1
-                if silent[door.lease_id] >= SILENT_LOOKS:
+                silent[door.lease_id] = self._silent.get(door.lease_id, now)
+                if now - silent[door.lease_id] >= SILENT_SECONDS:
                     found[door.lease_id] = Kernels(busy=False)
         self._silent = silent
         return found

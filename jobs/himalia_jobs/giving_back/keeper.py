@@ -123,7 +123,7 @@ class GivingBack:
             boot_id=self.clock.boot_id,
             states=self.seen.states,
             states_clock=self.seen.seen_clock,
-            kernels=await self._activity.look(doors),
+            kernels=await self._activity.look(doors, self.clock.now()),
             busy_percent=self.site.idle.busy_percent,
         )
         known = standing.known

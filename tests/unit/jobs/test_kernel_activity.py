@@ -63,7 +63,7 @@ async def test_a_server_is_asked_with_its_own_token_and_in_a_way_that_is_no_acti
     one, door = server
     one.answer = [IDLE, BUSY]
 
-    found = await Activity().look([door])
+    found = await Activity().look([door], 0.0)
 
     assert found == {"a": Kernels(busy=True, stamp=BUSY["last_activity"])}
     assert one.asked == [("/user/ada/api/kernels?no_track_activity=1", "token its own")]
@@ -79,14 +79,14 @@ async def test_an_answer_that_is_none_is_not_known(server, answer):
     one, door = server
     one.answer = answer
 
-    assert await Activity().look([door]) == {"a": None}
+    assert await Activity().look([door], 0.0) == {"a": None}
 
 
 async def test_a_redirection_is_not_followed(server):
     one, door = server
     one.status, one.headers = 302, {"Location": "/stolen"}
 
-    assert await Activity().look([door]) == {"a": None}
+    assert await Activity().look([door], 0.0) == {"a": None}
     assert len(one.asked) == 1
 
 
@@ -99,17 +99,18 @@ async def test_a_server_that_is_slow_or_gone_holds_up_nobody_and_after_a_while_i
     gone = Door(lease_id="b", url="http://127.0.0.1:1/", token="")
     asking = Activity()
 
-    looks = [await asking.look([door, gone]) for _ in range(activity.SILENT_LOOKS)]
+    often = [await asking.look([door, gone], now / 100) for now in range(30)]
+    later = await asking.look([door, gone], activity.SILENT_SECONDS)
 
-    assert looks[0] == {"a": None, "b": None}
-    assert looks[-1] == {"a": Kernels(busy=False), "b": Kernels(busy=False)}
+    assert all(look == {"a": None, "b": None} for look in often), "however often it was asked within a moment"
+    assert later == {"a": Kernels(busy=False), "b": Kernels(busy=False)}
 
 
 async def test_a_server_of_another_kind_has_no_kernels(server):
     one, door = server
     one.status = 404
 
-    assert await Activity().look([door]) == {"a": Kernels(busy=False)}
+    assert await Activity().look([door], 0.0) == {"a": Kernels(busy=False)}
 
 
 async def test_a_kernel_that_says_nothing_odd_is_read():

@@ -115,6 +115,11 @@ class Limits(Section):
         ge=MiB,
         description="What is kept of the log of an attempt: of a longer one the beginning and the end, up to half of this each; what lies between is left out, and counted.",
     )
+    keep_unneeded: Seconds = Field(
+        7 * 86400,
+        ge=3600,
+        description="How long submitted files stay that no job needs: those of a submit that was never finished, those that only deleted jobs had, and the laid-out copy that no job ran in for so long (it is made anew when one does). A shorter time frees the disk sooner.",
+    )
     stop_grace: Seconds = Field(10, description="Time between SIGTERM and SIGKILL when a job is ended.")
 
 

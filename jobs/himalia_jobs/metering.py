@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
+from prometheus_client import Counter as Total
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -45,6 +46,15 @@ class Meters:
             buckets=WAIT_BUCKETS,
             registry=self.registry,
         )
+        self.freed_bytes = Total(
+            "himalia_freed_bytes",
+            "Of the data disk, freed by removing submitted files that no job needed any more.",
+            registry=self.registry,
+        )
+
+    def freed(self, size_bytes: int) -> None:
+        """Count what was freed on the data disk."""
+        self.freed_bytes.inc(size_bytes)
 
     def turn(self, decided: Round, seconds: float) -> None:
         """Count a round, and how long those had waited that it gave something to."""

@@ -16,6 +16,7 @@ from . import stuck, wait_notices
 from .accounting import Accounting
 from .bootclock import BootClock
 from .changes import Changes
+from .clearing import Clearing
 from .contents import ContentStore
 from .engines.base import Engine, EngineEvent, EngineEventKind, Node
 from .engines.errors import EngineError
@@ -61,6 +62,7 @@ TRIM_SECONDS = 3600.0
 TEND_SECONDS = 60.0
 LEARN_SECONDS = 60.0
 RULES_SECONDS = 60.0
+CLEAR_SECONDS = 3600.0
 
 
 class Service:
@@ -102,6 +104,7 @@ class Service:
         self.reconciler.shares = self.ledger.shares = self.shares
         self.samples = Samples(engine)
         self.meters = Meters()
+        self.clearing = Clearing(db, contents, self.site.limits.keep_unneeded, self.clock, self.meters)
         self.accounting = Accounting(db, self.clock, self.reconciler.keeper)
         self.membership = Membership(db, hub)
         self.people = People(db, hub, layout)
@@ -154,6 +157,7 @@ class Service:
             group.create_task(repeat(self.rulebook.refresh, every_seconds=RULES_SECONDS), name="rules")
             group.create_task(repeat(self._give_back, every_seconds=self.giving_back.look_seconds), name="giving back")
             group.create_task(repeat(self._trim, every_seconds=TRIM_SECONDS), name="trim")
+            group.create_task(repeat(self._clear, every_seconds=CLEAR_SECONDS), name="clear")
             group.create_task(repeat(self.engine.tend, every_seconds=TEND_SECONDS), name="tend")
 
     async def wake(self, job_id: str | None = None) -> None:
@@ -319,6 +323,12 @@ class Service:
         if queue.fair_share == "usage":
             now = self.clock.wall()
             self._usage = await self.db.read(lambda db: read_usage(db, queue.half_life, now))
+
+    async def _clear(self) -> None:
+        """Clear away what no job needs, once it is known what runs."""
+        while not self._compared:
+            await asyncio.sleep(RECONCILE_SECONDS)
+        await self.clearing.run()
 
     async def _trim(self) -> None:
         await self.db.write(events.trim)

@@ -68,7 +68,6 @@ class SnapshotsHandler(SnapshotBase):
         request = await self.in_thread(self.body_as, SnapshotRequest)
         owner_id = self.person.owner_id(Owner.parse(request.owner))
         checked = await self.in_thread(self.contents.accept, owner_id, request.manifest)
-        missing = await self.in_thread(self.contents.missing_of, owner_id, checked.digest)
         record = await self.service.db.write(
             lambda db: snapshots.add(
                 db,
@@ -80,6 +79,7 @@ class SnapshotsHandler(SnapshotBase):
                 size_bytes=checked.size_bytes,
             )
         )
+        missing = await self.in_thread(self.contents.missing_of, owner_id, checked.digest)
         self.answer(view(record, missing), status=201)
 
 
@@ -103,6 +103,7 @@ class ContentsHandler(SnapshotBase):
     async def data_received(self, chunk: bytes) -> None:
         """Take the next bytes; after a failure so many are read and dropped that a sender who only sends hears why."""
         self._wait_for_more()
+        self.contents.pins.pin(self.record.owner_id, self.record.digest)
         if self.failure is not None:
             self.dropped_bytes += len(chunk)
             if self.dropped_bytes > DROPPED_BYTES and not self._finished:
@@ -121,6 +122,7 @@ class ContentsHandler(SnapshotBase):
         assert self.receiver is not None
         await self.in_thread(self.receiver.finish)
         missing = await self.in_thread(self.contents.missing_of, self.record.owner_id, self.record.digest)
+        await self.service.db.write(lambda db: snapshots.touch(db, self.record.id))
         self.answer(view(self.record, missing))
 
     def on_finish(self) -> None:
@@ -165,7 +167,7 @@ class CommitHandler(SnapshotBase):
         missing = await self.in_thread(self.contents.missing_of, record.owner_id, record.digest)
         if missing:
             raise Busy(f"{len(missing)} contents are still missing. Send them, then commit again.")
-        await self.service.db.write(lambda db: snapshots.commit(db, record.id))
-        done = await self.service.db.read(lambda db: snapshots.find(db, record.id))
-        assert done is not None
+        done = await self.service.db.write(lambda db: snapshots.commit(db, record.id))
+        if done is None:
+            raise NotFound(f"The snapshot {snapshot_id} was given up long ago. Submit again.")
         self.answer(view(done, []))

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from .receiver import PackReceiver
 from .store import Accepted, ContentStore
+from .sweeping import Freed, Needs, Sweeper
 
-__all__ = ["Accepted", "ContentStore", "PackReceiver"]
+__all__ = ["Accepted", "ContentStore", "Freed", "Needs", "PackReceiver", "Sweeper"]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 import threading
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from himalia.errors import NotFound
-from himalia.ids import is_id
+from himalia.ids import is_id, new_id
 from himalia.models import Manifest
 from himalia.site import Limits
 from himalia.snapshot.pack import manifest_digest
@@ -18,11 +18,15 @@ from himalia.snapshot.pack import manifest_digest
 from ..engines.hostile import open_regular
 from .files import for_people, write_whole
 from .manifests import DIGEST, check, lengths_of
+from .pins import Pins
 from .receiver import PackReceiver
 from .trees import make_tree
 
 LOCKS = 16
 DRAFTS = ".drafts"
+GONE = ".gone"  #: what is removed already, but for its bytes
+MANIFEST = "manifest.json"
+TREE = "tree"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,32 +41,40 @@ class Accepted:
 class ContentStore:
     """`blobs/OWNER/aa/DIGEST`, `snapshots/OWNER/DIGEST/{manifest.json,tree}`; OWNER is an internal id.
 
-    What is not whole yet lies in `blobs/.drafts` and `snapshots/.drafts`, and is renamed to its place.
+    What is not whole yet lies in `blobs/.drafts` and `snapshots/.drafts`, and is renamed to its place. What is worked with
+    is pinned, so that the `Sweeper` leaves it.
     """
 
     def __init__(self, data: Path, limits: Limits | None = None) -> None:
-        self._blobs = data / "blobs"
-        self._snapshots = data / "snapshots"
+        self.blobs = data / "blobs"
+        self.snapshots = data / "snapshots"
+        self.pins = Pins()
         self._limits = limits or Limits()
-        self._locks = [threading.Lock() for _ in range(LOCKS)]
+        self._tree_locks = [threading.Lock() for _ in range(LOCKS)]
+        self._owner_locks = [threading.Lock() for _ in range(LOCKS)]
 
     def tidy(self) -> None:
-        """Remove what an earlier run left half written; call it before anything is taken in."""
-        for folder in (self._blobs, self._snapshots):
-            shutil.rmtree(folder / DRAFTS, ignore_errors=True)
+        """Put aside what an earlier run left half written; call it before anything is taken in. Removing it takes its time."""
+        for folder in (self.blobs, self.snapshots):
+            (folder / GONE).mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                (folder / DRAFTS).rename(folder / GONE / f"drafts-{new_id()}")
 
     def accept(self, owner_id: str, manifest: Manifest) -> Accepted:
         """Check a manifest and keep it; raise FieldError or TooLarge."""
         check(manifest, most_entries=self._limits.entries, most_bytes=self._limits.workspace)
         digest = manifest_digest(manifest)
-        file = self._snapshot(owner_id, digest) / "manifest.json"
-        if not file.exists():
-            write_whole(file, manifest.model_dump_json().encode(), self._snapshots / DRAFTS)
+        file = self._snapshot(owner_id, digest) / MANIFEST
+        with self.lock_of(owner_id):
+            if not file.exists():
+                write_whole(file, manifest.model_dump_json().encode(), self.snapshots / DRAFTS)
+            self.pins.pin(owner_id, digest)
         files = [entry for entry in manifest.entries if entry.chunks or entry.type == "file"]
         return Accepted(digest=digest, file_count=len(files), size_bytes=sum(entry.size_bytes for entry in files))
 
     def missing_of(self, owner_id: str, digest: str) -> list[str]:
-        """Return the contents of a snapshot that this owner has not sent yet."""
+        """Return the contents of a snapshot that this owner has not sent yet; those that they have stay."""
+        self.hold(owner_id, digest)
         return self.missing(owner_id, self._lengths(owner_id, digest))
 
     def missing(self, owner_id: str, digests: Collection[str]) -> list[str]:
@@ -70,21 +82,39 @@ class ContentStore:
         blobs = self._owner_blobs(owner_id)
         return [digest for digest in digests if not os.path.exists(f"{blobs}/{digest[:2]}/{digest}")]
 
+    def hold(self, owner_id: str, digest: str) -> None:
+        """Keep what there is of a snapshot for an hour from now."""
+        with self.lock_of(owner_id):
+            self.pins.pin(owner_id, digest)
+
     def receive(self, owner_id: str, digest: str) -> PackReceiver:
         """Return what takes in a pack with contents of this snapshot.
 
         What came meanwhile by another upload (of a sender that was cut off, or of the same files twice) may come again.
         """
-        return PackReceiver(self._owner_blobs(owner_id), self._blobs / DRAFTS, self._lengths(owner_id, digest))
+        self.hold(owner_id, digest)
+        return PackReceiver(self._owner_blobs(owner_id), self.blobs / DRAFTS, self._lengths(owner_id, digest))
 
     def materialize(self, owner_id: str, digest: str) -> Path:
         """Return the directory with a snapshot's files; it is made when it is first needed."""
-        tree = self._snapshot(owner_id, digest) / "tree"
-        with self._locks[hash((owner_id, digest)) % LOCKS]:
+        folder = self._snapshot(owner_id, digest)
+        tree = folder / TREE
+        with self._tree_lock(owner_id, digest):
+            self.hold(owner_id, digest)
             if not tree.is_dir():
                 manifest = self._manifest(owner_id, digest)
-                make_tree(manifest, self._owner_blobs(owner_id), tree, self._snapshots / DRAFTS)
+                make_tree(manifest, self._owner_blobs(owner_id), tree, self.snapshots / DRAFTS)
+            with contextlib.suppress(OSError):
+                os.utime(folder)  # a tree that is used stays
         return tree
+
+    def drop_tree(self, owner_id: str, digest: str) -> None:
+        """Put a snapshot's tree aside to be removed, unless somebody works with it; it can be made again."""
+        tree, gone = self._snapshot(owner_id, digest) / TREE, self.snapshots / GONE
+        with self._tree_lock(owner_id, digest):
+            if digest not in self.pins.of(owner_id) and tree.is_dir():
+                gone.mkdir(exist_ok=True)
+                tree.rename(gone / f"{TREE}-{new_id()}")
 
     def open_file(self, owner_id: str, digest: str, path: str) -> int:
         """Return a descriptor of a submitted file; raise FileNotFoundError for all else, DiskFull when it cannot be laid out."""
@@ -96,6 +126,17 @@ class ContentStore:
             raise for_people(error) from error
         return open_regular(tree, path)
 
+    def lock_of(self, owner_id: str) -> threading.Lock:
+        """Return what is held while contents or manifests of an owner go, and while a snapshot is pinned."""
+        return self._owner_locks[hash(owner_id) % LOCKS]
+
+    def blob(self, owner_id: str, content: str) -> Path:
+        """Return where a content of an owner lies."""
+        return self._owner_blobs(owner_id) / content[:2] / content
+
+    def _tree_lock(self, owner_id: str, digest: str) -> threading.Lock:
+        return self._tree_locks[hash((owner_id, digest)) % LOCKS]
+
     def _lengths(self, owner_id: str, digest: str) -> dict[str, int]:
         """Return the length of each content of a snapshot."""
         entries = self._manifest(owner_id, digest).entries
@@ -103,16 +144,16 @@ class ContentStore:
 
     def _manifest(self, owner_id: str, digest: str) -> Manifest:
         try:
-            return Manifest.model_validate_json((self._snapshot(owner_id, digest) / "manifest.json").read_bytes())
+            return Manifest.model_validate_json((self._snapshot(owner_id, digest) / MANIFEST).read_bytes())
         except FileNotFoundError as error:
             raise NotFound(f"There is no snapshot {digest[:12]}… of this owner.") from error
 
     def _owner_blobs(self, owner_id: str) -> Path:
         if not is_id(owner_id):
             raise NotFound("There is no such owner.")
-        return self._blobs / owner_id
+        return self.blobs / owner_id
 
     def _snapshot(self, owner_id: str, digest: str) -> Path:
         if not is_id(owner_id) or not DIGEST.fullmatch(digest):
             raise NotFound("There is no such snapshot.")
-        return self._snapshots / owner_id / digest
+        return self.snapshots / owner_id / digest

@@ -238,6 +238,7 @@ class SnapshotRecord(Record):
     size_bytes: int
     committed: bool
     created_at: str
+    asked_at: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,7 +64,9 @@ snapshots = Table(
     Column("size_bytes", Integer, nullable=False),
     Column("committed", Boolean, nullable=False),
     Column("created_at", String, nullable=False),
+    Column("asked_at", String),  # when somebody last sent files of it, or was told which are missing; none: then
 )
+Index("snapshots_by_digest", snapshots.c.owner_id, snapshots.c.digest)
 
 jobs = Table(
     "jobs",
@@ -116,6 +118,7 @@ jobs = Table(
     UniqueConstraint("user_id", "idempotency_key"),
 )
 Index("jobs_by_owner", jobs.c.owner_id, jobs.c.number)
+Index("jobs_by_snapshot", jobs.c.snapshot_id)
 Index("jobs_by_project", jobs.c.project_id, jobs.c.number)
 Index(
     "jobs_live",

@@ -8,7 +8,10 @@ from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
+
+from sqlalchemy import Connection
 
 from himalia.units import format_duration, format_size
 
@@ -57,10 +60,7 @@ class Clearing:
         freed = await self._in_thread(self.sweeper.empty)
         for owner_id in await self._in_thread(self.sweeper.owners):
             # Read anew for each: who begins to need something later pins it.
-            rows, live = await self.db.read(
-                lambda db, owner_id=owner_id: (snapshots.digests(db, owner_id), snapshots.live_digests(db, owner_id))
-            )
-            needs = Needs(rows=rows, live=live, dropped=dropped[owner_id])
+            needs = await self.db.read(partial(_needs, owner_id=owner_id, dropped=dropped[owner_id]))
             freed += await self._in_thread(self.sweeper.sweep, owner_id, needs)
         if freed != Freed():
             log.info("%s", self._told(freed))
@@ -72,7 +72,7 @@ class Clearing:
         before = to_text(self.clock.wall() - timedelta(seconds=self.keep_seconds))
         dropped: dict[str, set[str]] = defaultdict(set)
         while ids := await self.db.read(lambda db: snapshots.unneeded(db, before, ROWS_AT_ONCE)):
-            gone = await self.db.write(lambda db, ids=ids: snapshots.drop(db, ids, before))
+            gone = await self.db.write(partial(snapshots.drop, ids=ids, before=before))
             for owner_id, digest in gone:
                 dropped[owner_id].add(digest)
         return dropped
@@ -85,3 +85,9 @@ class Clearing:
 
     async def _in_thread(self, call: Callable[..., Result], *args: object) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
+
+
+def _needs(db: Connection, owner_id: str, dropped: set[str]) -> Needs:
+    """Return what an owner's snapshots are needed for."""
+    rows, live = snapshots.digests(db, owner_id), snapshots.live_digests(db, owner_id)
+    return Needs(rows=rows, live=live, dropped=dropped)

@@ -102,6 +102,7 @@ def test_a_file_that_changes_between_reading_and_sending_is_named_and_the_next_s
     assert shell("submit", "--profile", "tiny", "--", "python3", "train.py").stdout == "mended\n"
 
 
+@pytest.mark.fault(66)
 def test_an_upload_whose_connection_is_cut_goes_on_by_itself(shell, code, relay):
     data = os.urandom(8 * MiB)
     for number in range(4):

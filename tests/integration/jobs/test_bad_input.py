@@ -106,6 +106,7 @@ def entry(path: str, **changes: object) -> Entry:
 FILE = {"type": "file", "mode": 0o644, "size_bytes": 1, "chunks": ("ab" * 32,)}
 
 
+@pytest.mark.fault(70)
 @pytest.mark.parametrize(
     "entries",
     [
@@ -132,6 +133,7 @@ def test_a_manifest_that_cannot_be_is_refused(ada, entries):
         ada.open_snapshot("user:ada", Manifest(entries=tuple(entries)))
 
 
+@pytest.mark.fault(68)
 def test_a_content_under_a_wrong_digest_is_refused_and_not_kept(ada, tmp_path):
     (tmp_path / "a").write_text("right")
     packed = pack(scan(tmp_path))
@@ -146,6 +148,7 @@ def test_a_content_under_a_wrong_digest_is_refused_and_not_kept(ada, tmp_path):
         ada.commit_snapshot(snapshot.id)
 
 
+@pytest.mark.fault(66)
 def test_an_upload_that_is_cut_is_taken_up_where_it_broke(ada, live, tmp_path):
     for number in range(3):
         (tmp_path / f"f{number}").write_bytes(os.urandom(200_000))
@@ -173,6 +176,7 @@ def test_a_snapshot_that_is_not_complete_cannot_run(ada, tmp_path):
         ada.submit(JobRequest(project="x", command="true", snapshot=snapshot.id))
 
 
+@pytest.mark.fault(69)
 def test_nobody_learns_of_or_runs_what_another_has_sent(client, tmp_path):
     (tmp_path / "secret").write_text("ada's secret 0815")
     packed = pack(scan(tmp_path))

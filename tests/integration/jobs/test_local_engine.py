@@ -256,6 +256,7 @@ class TestLocally:
         assert {name for name, *_ in told} == {"memlock", "stack", "core"}
         assert (await end_of(bench, spec)).code == 0
 
+    @pytest.mark.fault(81)
     async def test_the_submitted_files_are_there_and_are_never_changed(self, bench):
         spec = await launched(
             bench,

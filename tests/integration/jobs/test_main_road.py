@@ -43,6 +43,7 @@ def test_editing_files_after_the_submit_changes_nothing(client, code, tmp_path):
     job.wait(60)
 
 
+@pytest.mark.fault(81)
 def test_a_job_never_reaches_the_submitted_files_of_the_next(client, code):
     ada = client("ada")
     first = run(ada, "echo spoiled > train.py; rm -r pkg; echo done", code)

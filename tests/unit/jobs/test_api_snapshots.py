@@ -81,6 +81,8 @@ async def test_the_same_manifest_is_the_same_snapshot(work: AtWork):
     assert (first["id"], first["digest"]) == (second["id"], second["digest"])
 
 
+@pytest.mark.fault(68)
+@pytest.mark.fault(71)
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -106,6 +108,7 @@ async def test_a_pack_that_cannot_be_is_refused_and_leaves_nothing_half(work: At
     assert drafts(work) == []
 
 
+@pytest.mark.fault(66)
 async def test_what_came_whole_before_a_cut_is_kept(work: AtWork):
     contents = (os.urandom(50_000), os.urandom(50_000))
     snapshot = await opened(work, manifest_of(*contents))
@@ -121,6 +124,7 @@ async def test_what_came_whole_before_a_cut_is_kept(work: AtWork):
     assert (await work.ask("POST", f"snapshots/{snapshot['id']}/commit")).json()["committed"]
 
 
+@pytest.mark.fault(79)
 async def test_what_another_upload_brought_meanwhile_may_come_again(work: AtWork):
     first, second = [await opened(work, manifest_of(b"right", b"other")) for _ in range(2)]
 
@@ -131,6 +135,7 @@ async def test_what_another_upload_brought_meanwhile_may_come_again(work: AtWork
     assert drafts(work) == []
 
 
+@pytest.mark.fault(66)
 async def test_a_connection_that_is_cut_leaves_nothing_half(work: AtWork):
     content = os.urandom(500_000)
     snapshot = await opened(work, manifest_of(content))
@@ -160,6 +165,7 @@ async def test_a_pack_larger_than_any_other_body_is_taken(work: AtWork):
     assert answer.json()["missing"] == []
 
 
+@pytest.mark.fault(66)
 async def test_a_sender_who_never_stops_is_cut(work: AtWork, monkeypatch):
     monkeypatch.setattr(handlers, "DROPPED_BYTES", 1_000_000)
     snapshot = await opened(work, manifest_of(b"right"))
@@ -188,6 +194,7 @@ async def test_a_sender_of_a_bad_pack_hears_why_after_all_of_it(work: AtWork):
     assert "no pack" in answer.json()["error"]["message"]
 
 
+@pytest.mark.fault(66)
 async def test_an_upload_of_which_nothing_comes_any_more_is_cut(work: AtWork, monkeypatch):
     monkeypatch.setattr(handlers, "IDLE_SECONDS", 0.1)
     snapshot = await opened(work, manifest_of(b"right"))
@@ -205,6 +212,7 @@ async def test_an_upload_of_which_nothing_comes_any_more_is_cut(work: AtWork, mo
 FILE = {"size_bytes": 1, "chunks": ("ab" * 32,)}
 
 
+@pytest.mark.fault(70)
 @pytest.mark.parametrize(
     ("manifest", "status", "said"),
     [
@@ -247,6 +255,7 @@ async def test_a_manifest_that_cannot_be_is_refused_with_its_entry(work: AtWork,
     assert said in answer.json()["error"]["message"]
 
 
+@pytest.mark.fault(70)
 @pytest.mark.parametrize("place", ['"path": "\\ud800"', '"path": "a", "type": "symlink", "target": "\\udcff"'])
 async def test_a_name_that_is_no_utf_8_is_refused(work: AtWork, place):
     entry = place if "type" in place else f'{place}, "type": "file"'
@@ -267,6 +276,7 @@ async def test_more_entries_than_a_workspace_may_have_are_refused(tmp_path):
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
 
 
+@pytest.mark.fault(69)
 async def test_a_strangers_snapshot_and_one_that_is_not_there_are_the_same(work: AtWork):
     snapshot = await opened(work, manifest_of(b"right"))
     nothing = "a" * 12
@@ -296,6 +306,7 @@ async def test_a_job_runs_only_what_its_submitter_may_see_and_is_complete(work: 
     assert await submit("ada", "../..") == 404
 
 
+@pytest.mark.fault(78)
 async def test_a_full_disk_is_told_with_507_and_nothing_is_kept_half(work: AtWork, monkeypatch):
     snapshot = await opened(work, manifest_of(b"right"))
 

@@ -8,24 +8,21 @@ import stat
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sent_files import OTHER, OWNER, take
 
 from himalia.errors import DiskFull, HimaliaError, NotFound, Unparsable
-from himalia.models import Entry, Manifest
+from himalia.models import Manifest
 from himalia.snapshot import chunks, pack, scan
 from himalia.snapshot.chunks import Layout
 from himalia.snapshot.ignore import ALWAYS
 from himalia.snapshot.wire import END, PLAIN
 from himalia_jobs.contents import ContentStore, PackReceiver
 from himalia_jobs.contents.files import write_whole
-from himalia_jobs.contents.trees import make_tree
-
-OWNER, OTHER = "a" * 12, "b" * 12
 
 
 @pytest.fixture
@@ -47,17 +44,6 @@ def code(tmp_path):
 def store(tmp_path):
     """An empty store."""
     return ContentStore(tmp_path / "data")
-
-
-def take(store: ContentStore, folder: Path, owner: str = OWNER) -> str:
-    """Take a directory in as a sender would send it; return the snapshot's digest."""
-    packed = pack(scan(folder))
-    accepted = store.accept(owner, packed.manifest)
-    receiver = store.receive(owner, accepted.digest)
-    for piece in packed.stream(store.missing_of(owner, accepted.digest)):
-        receiver.feed(piece)
-    receiver.finish()
-    return accepted.digest
 
 
 def seen(root: Path) -> dict[str, object]:
@@ -147,6 +133,7 @@ def test_a_pack_may_be_cut_into_pieces_anywhere(cuts, contents):
         assert kept == {blake3(content).hexdigest(): content for content in whole}
 
 
+@pytest.mark.fault(71)
 @settings(deadline=None, max_examples=80, derandomize=True, database=None)
 @given(noise=st.binary(max_size=400), place=st.integers(0, 200))
 def test_noise_in_a_pack_never_passes_for_a_content(noise, place):
@@ -196,6 +183,7 @@ def pack_of(contents: list[bytes]) -> tuple[bytes, dict[str, int]]:
     return PLAIN + b"".join(parts), {blake3(content).hexdigest(): len(content) for content in contents}
 
 
+@pytest.mark.fault(66)
 def test_what_came_whole_before_the_connection_broke_is_kept(tmp_path):
     stream, expected = pack_of([b"first", b"second", b"third"])
     receiver = PackReceiver(tmp_path / "blobs", tmp_path / "drafts", expected)
@@ -239,6 +227,7 @@ def test_a_content_that_the_disk_did_not_take_has_no_name(tmp_path, monkeypatch)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+@pytest.mark.fault(69)
 def test_contents_are_each_owners_own(store, code):
     digest = take(store, code)
 
@@ -256,6 +245,7 @@ def test_an_owner_or_digest_that_is_no_id_never_becomes_a_path(store, owner, dig
             call()
 
 
+@pytest.mark.fault(9)
 def test_what_a_crash_left_half_written_is_gone_after_the_start(store, code, tmp_path):
     digest = take(store, code)
     content = b"never whole"
@@ -273,104 +263,6 @@ def test_what_a_crash_left_half_written_is_gone_after_the_start(store, code, tmp
     assert seen(again.materialize(OWNER, digest)) == seen(code)
 
 
-def entry(path: str, type: str = "file", **more: Any) -> Entry:
-    """Return an entry of a manifest."""
-    return Entry.model_validate({"path": path, "type": type} | more)
-
-
-def test_no_manifest_makes_anything_outside_its_tree(tmp_path):
-    """The service refuses such manifests before; what makes trees does not rely on it."""
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (tmp_path / "blobs").mkdir()
-
-    for entries in (
-        [entry("link", "symlink", target=str(outside)), entry("link/file")],
-        [entry("link", "symlink", target=str(outside)), entry("link/folder", "dir")],
-        [entry("link", "symlink", target="../../outside"), entry("link/file")],
-        [
-            entry("a", "dir"),
-            entry("a/link", "symlink", target=str(outside)),
-            entry("a/link/b/c", "symlink", target="x"),
-        ],
-        [entry("file", "symlink", target=str(outside / "file")), entry("file")],
-        [entry("a"), entry("a", "symlink", target=str(outside))],
-    ):
-        with pytest.raises(OSError, match="."):
-            make_tree(Manifest(entries=tuple(entries)), tmp_path / "blobs", tmp_path / "tree", tmp_path / "drafts")
-
-    assert list(outside.iterdir()) == []
-    assert not (tmp_path / "tree").exists()
-    assert list((tmp_path / "drafts").iterdir()) == []
-
-
-def test_a_stored_content_that_became_a_link_is_not_read(store, code, tmp_path):
-    digest = take(store, code)
-    content = blake3(b"print(1)").hexdigest()
-    secret = tmp_path / "secret"
-    secret.write_text("rooted!!")  # as long
-    blob = tmp_path / "data" / "blobs" / OWNER / content[:2] / content
-    blob.unlink()
-    blob.symlink_to(secret)
-
-    with pytest.raises(OSError, match="symbolic links"):
-        store.materialize(OWNER, digest)
-
-
-@pytest.mark.fault(70)
-def test_names_that_differ_in_case_or_in_unicode_form_alone_stay_apart(store, tmp_path):
-    twins = {
-        "caf\u00e9": "composed",
-        "cafe\u0301": "decomposed",
-        "Caf\u00e9": "upper",
-        "\u212b": "a",
-        "\u00c5": "b",
-        "A\u030a": "c",
-    }
-    folder = tmp_path / "twins"
-    folder.mkdir()
-    for name, content in twins.items():
-        (folder / name).write_text(content)
-
-    tree = store.materialize(OWNER, take(store, folder))
-
-    assert {path.name: path.read_text() for path in tree.iterdir()} == twins
-
-
-def test_a_tree_as_deep_as_one_may_be_needs_few_descriptors(store, tmp_path):
-    folder = tmp_path / "deep"
-    deepest = folder.joinpath(*"d" * 190)
-    deepest.mkdir(parents=True)
-    (deepest / "file").write_text("down here")
-    digest = take(store, folder)
-    few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-
-    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 20, most))
-    try:
-        tree = store.materialize(OWNER, digest)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (few, most))
-
-    assert (tree.joinpath(*"d" * 190) / "file").read_text() == "down here"
-
-
-def test_a_tree_that_cannot_be_finished_is_not_there_and_can_be_made_later(store, code, monkeypatch, tmp_path):
-    digest = take(store, code)
-
-    def full(*_: object) -> int:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("himalia_jobs.contents.trees.os.copy_file_range", full)
-    with pytest.raises(OSError, match="No space"):
-        store.materialize(OWNER, digest)
-    with pytest.raises(DiskFull):
-        store.open_file(OWNER, digest, "train.py")
-    monkeypatch.undo()
-
-    assert not list((tmp_path / "data").rglob("tree*"))
-    assert seen(store.materialize(OWNER, digest)) == seen(code)
-
-
 def test_a_content_that_is_gone_from_the_disk_is_told_and_asked_for_again(store, code, tmp_path):
     digest = take(store, code)
     lost = blake3(b"print(1)").hexdigest()
@@ -381,22 +273,6 @@ def test_a_content_that_is_gone_from_the_disk_is_told_and_asked_for_again(store,
     assert store.missing_of(OWNER, digest) == [lost]
     take(store, code)
     assert seen(store.materialize(OWNER, digest)) == seen(code)
-
-
-def test_ten_who_need_one_tree_at_once_get_the_same(store, code):
-    digest = take(store, code)
-    found: list[int] = []
-
-    threads = [
-        threading.Thread(target=lambda: found.append(store.materialize(OWNER, digest).stat().st_ino)) for _ in range(10)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert len(found) == 10
-    assert len(set(found)) == 1
 
 
 def test_a_file_of_many_contents_is_put_together_in_order(store, tmp_path, monkeypatch):

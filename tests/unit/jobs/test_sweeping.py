@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from pathlib import Path
 
 import pytest
 from blake3 import blake3
 from mortal_service import Fuse, Killed
+from sent_files import OTHER, OWNER, take
 
-from himalia.snapshot import pack, scan
 from himalia_jobs.contents import ContentStore, Freed, Needs, Sweeper, pins, sweeping
 
-OWNER, OTHER = "a" * 12, "b" * 12
 GRACE = 7 * 86400.0
 
 
-def take(store: ContentStore, files: dict[str, str], owner: str = OWNER) -> str:
-    """Take files in as a sender would send them; return the snapshot's digest."""
+def send(store: ContentStore, files: dict[str, str], owner: str = OWNER) -> str:
+    """Take files in; return the snapshot's digest."""
     folder = store.blobs.parent / "sent"
     folder.mkdir(parents=True)
     for name, content in files.items():
         (folder / name).write_text(content)
-    packed = pack(scan(folder))
-    accepted = store.accept(owner, packed.manifest)
-    receiver = store.receive(owner, accepted.digest)
-    for piece in packed.stream(store.missing_of(owner, accepted.digest)):
-        receiver.feed(piece)
-    receiver.finish()
-    for name in files:
-        (folder / name).unlink()
-    folder.rmdir()
-    return accepted.digest
+    digest = take(store, folder, owner)
+    shutil.rmtree(folder)
+    return digest
 
 
 def contents(store: ContentStore, owner: str = OWNER) -> set[str]:
@@ -62,7 +55,7 @@ def store(tmp_path):
 @pytest.fixture
 def two(store):
     """A store with two snapshots that share a content, as a service finds it that starts later; and their digests."""
-    first, second = take(store, FIRST), take(store, SECOND)
+    first, second = send(store, FIRST), send(store, SECOND)
     return later(store), first, second
 
 
@@ -83,7 +76,7 @@ def test_what_only_a_dropped_snapshot_had_goes_and_what_others_have_stays(two):
 
 def test_nothing_of_another_owner_goes(two):
     store, first, second = two
-    theirs = take(store, FIRST, OTHER)
+    theirs = send(store, FIRST, OTHER)
 
     Sweeper(later(store), GRACE).sweep(OWNER, Needs(rows=(), live=(), dropped={first, second}))
 
@@ -231,7 +224,7 @@ def test_killed_anywhere_in_a_removal_nothing_that_is_needed_is_lost_and_the_res
     for kill_at in range(1, 100):
         data = tmp_path / str(kill_at)
         before = ContentStore(data)
-        first, second = take(before, FIRST), take(before, SECOND)
+        first, second = send(before, FIRST), send(before, SECOND)
         before.materialize(OWNER, first)
         before.materialize(OWNER, second)
         (before.snapshots / ".drafts" / "tree-x" / "deep").mkdir(parents=True)
@@ -250,7 +243,7 @@ def test_killed_anywhere_in_a_removal_nothing_that_is_needed_is_lost_and_the_res
         assert store.missing_of(OWNER, second) == []
         assert whole(store, second, SECOND)
         if (store.snapshots / OWNER / first).exists():  # whoever sends it again now is told the truth
-            again = take(later(before), FIRST)
+            again = send(later(before), FIRST)
             assert whole(store, again, FIRST)
         store = later(before)
         Sweeper(store, GRACE).sweep(OWNER, needs)

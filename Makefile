@@ -66,8 +66,8 @@ lint: build/venv.stamp build/npm.stamp  ## check style and types: ruff, mypy, es
 pictures: setup build/test-tools.stamp  ## take the pictures of the docs anew, in a real browser
 	@HIMALIA_SCREENSHOTS=1 $(AS_ROOT) $(PYTEST) -q tests/browser
 
-bench: setup  ## measure speed; both sides of each figure in the same run
-	@for file in benchmarks/*.py; do echo "== $$file"; $(AS_ROOT) $(PYTHON) $$file || exit 1; done
+bench: setup  ## measure speed against the goals, both sides in one run (GOALS="G1 G4": only these; SCALE=0.2: smaller)
+	@$(AS_ROOT) $(PYTHON) benchmarks/run.py $(GOALS) $(if $(SCALE),--scale $(SCALE))
 
 simulate: build/editable.stamp  ## replay months of notebooks and jobs through the queue's policy, in virtual time (half an hour; with GPUS=8 five minutes)
 	@PYTHONPATH=benchmarks $(PYTHON) -m simulate $(foreach gpus,$(GPUS),--gpus $(gpus)) --json build/simulation.json --pictures docs/images

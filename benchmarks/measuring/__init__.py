@@ -1,6 +1,20 @@
-"""What all benchmarks share: a platform of their own, rounds in turn, and a table of what was measured."""
+"""What all benchmarks share: a platform of their own, rounds in turn, a table of what was measured, goals and whether they hold."""
 
-from .place import one_person, own_platform
+from .judging import Bound
+from .place import one_person, own_platform, own_service, someone
 from .report import Figure, Report, main
+from .turns import cpu_of, in_turn, percentile
 
-__all__ = ["Figure", "Report", "main", "one_person", "own_platform"]
+__all__ = [
+    "Bound",
+    "Figure",
+    "Report",
+    "cpu_of",
+    "in_turn",
+    "main",
+    "one_person",
+    "own_platform",
+    "own_service",
+    "percentile",
+    "someone",
+]

@@ -9,10 +9,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-SUPPORT = Path(__file__).resolve().parents[2] / "tests" / "support"
+TESTS = Path(__file__).resolve().parents[2] / "tests"
 
 if TYPE_CHECKING:
     from live_platform import LivePlatform
+    from own_service import OwnService
 
     import himalia
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @contextmanager
 def own_platform(settings: str) -> Iterator[LivePlatform]:
     """Start proxy, hub and job service as the tests do; `settings` are tables of himalia.toml."""
-    sys.path.append(str(SUPPORT))
+    sys.path.append(str(TESTS / "support"))
     from live_platform import LivePlatform
 
     with tempfile.TemporaryDirectory(prefix="himalia-bench-") as folder:
@@ -33,9 +34,30 @@ def own_platform(settings: str) -> Iterator[LivePlatform]:
 
 
 @contextmanager
-def one_person(settings: str) -> Iterator[tuple[himalia.Client, str]]:
-    """Start such a platform; yield the client of somebody who is logged in there, and a directory to submit."""
-    with own_platform(settings) as platform, tempfile.TemporaryDirectory() as folder:
+def own_service(settings: str) -> Iterator[OwnService]:
+    """Start a job service alone, with a hub that is a fake; it can be stopped, killed and started again."""
+    sys.path += [str(TESTS / "support"), str(TESTS / "fakes")]
+    from own_service import OwnService
+
+    with tempfile.TemporaryDirectory(prefix="himalia-bench-") as folder:
+        service = OwnService(Path(folder), settings=settings)
+        try:
+            service.start()
+            yield service
+        finally:
+            service.end()
+
+
+@contextmanager
+def someone(platform: LivePlatform, name: str = "ada") -> Iterator[tuple[himalia.Client, str]]:
+    """Yield the client of somebody who is logged in at a platform, and a directory to submit."""
+    with tempfile.TemporaryDirectory() as folder, closing(platform.client(name)) as client:
         (Path(folder) / "train.py").write_text("print('hello')\n")
-        with closing(platform.client("ada")) as client:
-            yield client, folder
+        yield client, folder
+
+
+@contextmanager
+def one_person(settings: str) -> Iterator[tuple[himalia.Client, str]]:
+    """Start such a platform for one person."""
+    with own_platform(settings) as platform, someone(platform) as found:
+        yield found

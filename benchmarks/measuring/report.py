@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from . import machine
+from .judging import HEAD, Judged, judge, short, table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +36,19 @@ class Report:
     title: str
     figures: list[Figure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    judged: list[Judged] = field(default_factory=list)
     before: dict[str, Any] = field(default_factory=machine.describe)
 
     def add(self, name: str, unit: str, samples: list[float], *, beside: str = "") -> None:
         """Add a figure."""
         self.figures.append(Figure(name=name, unit=unit, samples=tuple(samples), beside=beside))
+
+    def judge(
+        self, goal: str, what: str, unit: str, ours: Sequence[float], *others: Sequence[float], **told: Any
+    ) -> None:
+        """Judge a goal, as `judging.judge` does."""
+        told.setdefault("load_before", self.before["load"][0])
+        self.judged.append(judge(goal, what, unit, ours, *others, **told))
 
     def ratio(self, figure: Figure) -> float | None:
         """Return a figure over the one beside it, by their medians; the two sides met the same load."""
@@ -54,7 +63,9 @@ class Report:
             "machine": self.before,
             "load_after": machine.load(),
             "figures": figures,
+            "goals": [judged.to_json() for judged in self.judged],
             "notes": self.notes,
+            "text": self.to_text(),
         }
 
     def to_text(self) -> str:
@@ -62,7 +73,7 @@ class Report:
         rows = [("", "unit", "median", "min", "max", "n", "ratio")]
         for figure in self.figures:
             ratio = self.ratio(figure)
-            numbers = [_short(value) for value in (figure.median, min(figure.samples), max(figure.samples))]
+            numbers = [short(value) for value in (figure.median, min(figure.samples), max(figure.samples))]
             said = f"{ratio:.2f} x {figure.beside}" if ratio is not None else ""
             rows.append((figure.name, figure.unit, *numbers, str(len(figure.samples)), said))
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -70,24 +81,24 @@ class Report:
         seen = self.before
         where = f"{seen['cores']} cores ({seen['cpu']}), {seen['memory_bytes'] / 2**30:.0f} GiB, Linux {seen['kernel']}"
         when = f"{seen['at']}, load {seen['load'][0]} before and {machine.load()[0]} after"
-        return "\n".join([self.title, *lines, *self.notes, where, when, ""])
+        goals = [table([HEAD, *(judged.row() for judged in self.judged)])] if self.judged else []
+        return "\n".join([self.title, *lines, *self.notes, *goals, where, when, ""])
 
 
-def main(measure: Callable[[int], Report], *, rounds: int) -> None:
-    """Run a benchmark as a command: a table, or with --json data."""
+def main(measure: Callable[..., Report], *, rounds: int, sized: bool = False) -> None:
+    """Run a benchmark as a command: a table, or with --json data. One that is `sized` is told how large to be."""
 
     @click.command(help=measure.__doc__)
     @click.option("--rounds", default=rounds, show_default=True, help="How often each side is measured.")
+    @click.option(
+        "--scale", default=1.0, show_default=True, help="How large what is measured is, as a share of the whole."
+    )
     @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of a table.")
-    def command(rounds: int, as_json: bool) -> None:
-        report = measure(rounds)
+    def command(rounds: int, scale: float, as_json: bool) -> None:
+        report = measure(rounds, scale) if sized else measure(rounds)
         click.echo(json.dumps(report.to_json()) if as_json else report.to_text())
 
     command()
-
-
-def _short(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) >= 0.1 else f"{value:.3f}"
 
 
 def _line(row: tuple[str, ...], widths: list[int]) -> str:

@@ -1,0 +1,105 @@
+"""A goal is missed only when the median and the best of the rounds miss; others on the machine cannot make it so."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from measuring.judging import HEAD, Bound, judge, row_of, table
+from measuring.turns import cpu_of, in_turn, percentile
+
+ROOT = Path(__file__).parents[3]
+AT_MOST, AT_LEAST = Bound(limit=1.25), Bound(limit=0.85, at_least=True)
+
+
+def test_a_goal_holds_when_the_median_of_the_rounds_does():
+    judged = judge("G1", "start", "s", [1.0, 1.2, 9.0], [1.0, 1.0, 1.0], bound=AT_MOST)
+
+    assert judged.passed
+    assert judged.ratio is not None
+    assert judged.ratio.median == pytest.approx(1.2)
+
+
+def test_a_goal_holds_when_the_best_of_both_sides_does():
+    assert judge("G1", "start", "s", [1.0, 5.0, 9.0], [1.0, 1.0, 1.0], bound=AT_MOST).passed
+
+
+def test_a_goal_is_missed_when_median_and_best_miss():
+    assert not judge("G1", "start", "s", [1.3, 1.4, 1.5], [1.0, 1.0, 1.0], bound=AT_MOST).passed
+
+
+def test_of_what_should_be_much_the_most_is_the_best():
+    assert judge("G3", "rate", "1/s", [1.0, 1.0, 3.0], [3.0, 3.0, 3.0], bound=AT_LEAST).passed
+    assert not judge("G3", "rate", "1/s", [1.0, 2.0, 2.0], [3.0, 3.0, 3.0], bound=AT_LEAST).passed
+
+
+def test_without_another_side_the_figure_itself_is_judged():
+    judged = judge("G17", "ready", "s", [2.0], bound=Bound(limit=3))
+
+    assert judged.passed
+    assert (judged.ratio, judged.other) == (None, None)
+
+
+def test_a_figure_of_zero_holds_a_bound_of_zero():
+    assert judge("G11", "wrong bytes", "", [0.0, 0.0], bound=Bound(limit=0)).passed
+    assert not judge("G11", "wrong bytes", "", [1.0, 1.0], bound=Bound(limit=0)).passed
+
+
+def test_a_goal_reads_the_same_after_it_was_written_as_json():
+    judged = judge(
+        "G2", "start", "s", [1.0, 2.0], [1.0, 1.0], bound=AT_MOST, stretch=True, cpu_seconds={"himalia": 0.5}
+    )
+
+    again = row_of(json.loads(json.dumps(judged.to_json())))
+
+    assert again == judged.row()
+    assert len(again) == len(HEAD)
+    assert table([HEAD, again]).count("\n") == 1
+
+
+def test_a_stretch_that_is_not_reached_is_no_miss():
+    judged = judge("G2", "start", "s", [2.0, 2.0], [1.0, 1.0], bound=AT_MOST, stretch=True)
+
+    assert not judged.passed
+    assert "MISS" not in judged.row()
+
+
+def test_sides_take_turns_after_a_round_that_nobody_counts():
+    order = []
+
+    taken = in_turn(2, {"a": lambda: order.append("a"), "b": lambda: order.append("b")})
+
+    assert order == ["a", "b"] * 3
+    assert len(taken["a"].samples) == len(taken["b"].cpu_seconds) == 2
+    assert set(cpu_of(taken)) == {"a", "b"}
+
+
+def test_a_percentile_is_one_of_the_values():
+    assert percentile([float(number) for number in range(100)], 95) == 95
+    assert percentile([3.0], 95) == 3
+
+
+def test_every_benchmark_is_run_and_every_goal_in_it_is_named():
+    import run
+
+    files = {file.stem: file.read_text() for file in (ROOT / "benchmarks").glob("*.py")}
+    told = (ROOT / "benchmarks" / "README.md").read_text()
+
+    assert set(run.BENCHMARKS) == set(files) - {"run", "peers"}
+    for name, judged in run.BENCHMARKS.items():
+        said = {node.value for node in ast.walk(ast.parse(files[name])) if isinstance(node, ast.Constant)}
+        assert [goal for goal in judged if goal not in said] == [], name
+        assert f"`{name}.py`" in told
+        assert ("sized=True" in files[name]) is (name in run.SIZED), name
+
+
+def test_a_goal_that_nobody_judges_is_refused():
+    import run
+
+    refused = CliRunner().invoke(run.main, ["G99"])
+
+    assert refused.exit_code == 2
+    assert "G99" in refused.output

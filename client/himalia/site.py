@@ -35,6 +35,10 @@ class Platform(Section):
         "",
         description="The address people type, when a proxy of yours stands in front, such as https://gpu.example.org/.",
     )
+    upload_url: str = Field(
+        "",
+        description="An address at which a proxy of yours leads to the service's port past Himalia's own, such as https://upload.example.org: files from people's own machines are sent there. None: they are sent through Himalia's proxy (`[limits] proxied_uploads`).",
+    )
     base_url: str = Field(
         "/",
         description="Path below which everything is found, such as /gpu/, where the host has other sites beside it. To a browser they are one: pages of theirs can act in people's names.",
@@ -64,7 +68,7 @@ class Platform(Section):
         inner = path.strip("/")
         return f"/{inner}/" if inner else "/"
 
-    @field_validator("public_url")
+    @field_validator("public_url", "upload_url")
     @classmethod
     def _of_a_host(cls, url: str) -> str:
         found = urlsplit(url)
@@ -109,6 +113,10 @@ class Limits(Section):
     workspace: Bytes = Field(10 * GiB, description="Largest workspace that may be submitted, in bytes.")
     entries: int = Field(200_000, ge=1, description="Most files and directories in a workspace.")
     jobs_per_user: int = Field(1000, ge=1, description="Most jobs one person may have waiting or running.")
+    proxied_uploads: Bytes = Field(
+        50 * MiB,
+        description="Most bytes a second of all uploads together that come through the proxy, which has one core for everybody's pages. Notebook servers send past it, as fast as they can.",
+    )
     disk_reserve: Bytes = Field(GiB, description="Free space on the data disk under which nothing new starts.")
     log_size: Bytes = Field(
         GiB,

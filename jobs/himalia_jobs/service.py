@@ -47,6 +47,7 @@ from .starter import Starter
 from .store import Database, events, jobs, leases, notices, slots
 from .store.records import JobRecord
 from .submitting import Submitter
+from .throttle import Throttle
 from .turn import take_turn
 from .waiting import Waiting
 from .work import Work, repeat
@@ -114,6 +115,7 @@ class Service:
         Answers(self.site, self.giving_back).of(self.notices)
         self.asking = Asking(db, self.site, self.clock)
         self.contents_threads = ThreadPoolExecutor(4, thread_name_prefix="contents")
+        self.proxied_uploads = Throttle(self.site.limits.proxied_uploads)
         self.file_threads = ThreadPoolExecutor(8, thread_name_prefix="files")
         self.refusal: HimaliaError | None = None
         self._round_wanted = asyncio.Event()

@@ -32,6 +32,12 @@ class Settings:
         return f"{self.base.rstrip('/')}{SERVICE_PREFIX}"
 
     @property
+    def upload_url(self) -> str | None:
+        """Where clients send packs that else came through the proxy; none: through it."""
+        address = self.site.platform.upload_url.rstrip("/")
+        return f"{address}{SERVICE_PREFIX}api" if address else None
+
+    @property
     def installation(self) -> str:
         """The id of the installation."""
         return self.credentials.installation

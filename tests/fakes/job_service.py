@@ -170,9 +170,17 @@ class FakeService:
         asked = SnapshotRequest.model_validate_json(request.content)
         if asked.owner not in ("user:ada", "team:nlp"):
             raise FieldError("owner", f"You are not {asked.owner}. Your own are: user:ada, team:nlp.")
+        if asked.manifest is None:
+            return self._whole(asked)
         snapshot = new_id()
         self.manifests[snapshot] = asked
         return _answer(self._snapshot(snapshot), 201)
+
+    def _whole(self, asked: SnapshotRequest) -> httpx.Response:
+        for snapshot in self.committed:
+            if self._snapshot(snapshot).digest == asked.digest and asked.owner == self.manifests[snapshot].owner:
+                return _answer(self._snapshot(snapshot), 201)
+        raise NotFound("There is no such snapshot. Send its manifest.")
 
     def _put(self, request: httpx.Request, snapshot: str) -> httpx.Response:
         self.contents.update(unpack(request.content))

@@ -15,6 +15,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler, stream_request_body
 
+from himalia.errors import NotFound
 from himalia.ids import new_id
 from himalia.models import Me, SnapshotRequest, SnapshotView
 from himalia.snapshot.wire import PLAIN
@@ -124,6 +125,9 @@ class _Me(_Base):
 class _Snapshots(_Base):
     def post(self) -> None:
         asked = SnapshotRequest.model_validate_json(self.request.body)
+        if asked.manifest is None:
+            self.answer(NotFound("There is no such snapshot. Send its manifest.").to_json(), 404)
+            return
         snapshot_id = new_id()
         self.service.manifests[snapshot_id] = asked.manifest
         self.service.owners.append(asked.owner)

@@ -145,14 +145,19 @@ class Client:
         """Return the profiles for `jobs` or `servers`."""
         return self.http.models(ProfileView, "profiles", "profiles", query={"for": purpose})
 
+    def find_snapshot(self, owner: str, digest: str) -> SnapshotView:
+        """Return a committed snapshot of which the service has everything; raise NotFound when there is none."""
+        request = SnapshotRequest(owner=owner, digest=digest)
+        return self.http.model(SnapshotView, "POST", "snapshots", body=request, again=True)
+
     def open_snapshot(self, owner: str, manifest: Manifest) -> SnapshotView:
         """Write an open snapshot and return which contents are missing."""
         request = SnapshotRequest(owner=owner, manifest=manifest)
         return self.http.model(SnapshotView, "POST", "snapshots", body=request, again=True)
 
-    def put_contents(self, snapshot_id: str, chunks: Iterator[bytes]) -> SnapshotView:
-        """Send a pack and return what is still missing."""
-        return understood(SnapshotView, self.http.put(f"snapshots/{part(snapshot_id)}/contents", chunks))
+    def put_contents(self, snapshot_id: str, chunks: Iterator[bytes], url: str | None = None) -> SnapshotView:
+        """Send a pack, to another address where one is given, and return what is still missing."""
+        return understood(SnapshotView, self.http.put(f"snapshots/{part(snapshot_id)}/contents", chunks, url))
 
     def commit_snapshot(self, snapshot_id: str) -> SnapshotView:
         """Mark the snapshot as complete."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from .address import checked_token, checked_url
 
 Model = TypeVar("Model", bound=BaseModel)
 TIMEOUT = httpx.Timeout(30.0, connect=10.0, write=120.0)
+PUT_TIMEOUT = httpx.Timeout(120.0, connect=10.0)  #: what was sent is on the disk before the answer comes
 TRIES = 5
 FIRST_PAUSE_SECONDS = 0.3
 NO_SUCH_RANGE = 416
@@ -31,23 +33,22 @@ class Http:
 
     def __init__(self, url: str, token: str, *, verify: bool | str = True) -> None:
         self.url = checked_url(url)
-        headers = {
+        self._headers = {
             "Authorization": f"Bearer {checked_token(token)}",
             "User-Agent": f"himalia/{VERSION}",
             # Logs and artifacts are bytes as they are: a proxy that squeezes them would break offsets.
             "Accept-Encoding": "identity",
         }
-        self._client = httpx.Client(
-            headers=headers,
-            timeout=TIMEOUT,
-            verify=verify if _is_encrypted(self.url) else False,
-            follow_redirects=False,
-            transport=self.transport,
-        )
+        self._verify = verify
+        self._client = self._connected(self.url)
+        self._elsewhere: httpx.Client | None = None  #: to an address that is encrypted while ours is not
+        self._connecting = threading.Lock()
 
     def close(self) -> None:
         """Close all connections."""
         self._client.close()
+        if self._elsewhere is not None:
+            self._elsewhere.close()
 
     def json(
         self,
@@ -98,13 +99,18 @@ class Http:
             _read(answer)
         return answer.text
 
-    def put(self, path: str, chunks: Iterator[bytes]) -> Any:
-        """Send a stream of bytes and return what the answer's JSON says."""
+    def put(self, path: str, chunks: Iterator[bytes], url: str | None = None) -> Any:
+        """Send a stream of bytes and return what the answer's JSON says.
+
+        It goes to another address where the service gives one: never unencrypted where the service itself is asked encrypted.
+        """
+        to = self.url if url is None or (_is_https(self.url) and not _is_https(url)) else checked_url(url)
         headers = {"Content-Type": "application/octet-stream"}
         try:
-            return _read(self._client.put(f"{self.url}/{path}", content=chunks, headers=headers))
+            answer = self._client_for(to).put(f"{to}/{path}", content=chunks, headers=headers, timeout=PUT_TIMEOUT)
+            return _read(answer)
         except httpx.TransportError as error:
-            raise for_people(error, self.url) from error
+            raise for_people(error, to) from error
 
     @contextmanager
     def stream(
@@ -123,6 +129,24 @@ class Http:
                 answer.read()
                 _read(answer)
             yield answer
+
+    def _client_for(self, url: str) -> httpx.Client:
+        """Return connections that check certificates where the address has one; called from several threads."""
+        if _is_https(url) == _is_https(self.url):
+            return self._client
+        with self._connecting:
+            self._elsewhere = self._elsewhere or self._connected(url)
+        return self._elsewhere
+
+    def _connected(self, url: str) -> httpx.Client:
+        return httpx.Client(
+            headers=self._headers,
+            timeout=TIMEOUT,
+            # Only where there will be certificates to check, of the service or of a proxy: loading ours takes 50 ms.
+            verify=self._verify if _is_https(url) or getproxies() else False,
+            follow_redirects=False,
+            transport=self.transport,
+        )
 
 
 def understood(kind: type[Model], body: Any) -> Model:
@@ -145,9 +169,8 @@ def path_of(text: str) -> str:
     return "/".join(part(step) for step in text.split("/"))
 
 
-def _is_encrypted(url: str) -> bool:
-    """Tell whether there will be certificates to check, of the service or of a proxy: loading ours takes 50 ms."""
-    return url.startswith("https:") or bool(getproxies())
+def _is_https(url: str) -> bool:
+    return url.startswith("https:")
 
 
 def _read(answer: httpx.Response) -> Any:

@@ -34,10 +34,14 @@ class Manifest(Request):
 
 
 class SnapshotRequest(Request):
-    """`POST api/snapshots`: which of these contents does the service lack from this owner?"""
+    """`POST api/snapshots`: which of these contents does the service lack from this owner?
+
+    With a digest alone: does it have all of the snapshot of that name? If so it is committed; else there is no such snapshot.
+    """
 
     owner: str
-    manifest: Manifest
+    manifest: Manifest | None = None
+    digest: str | None = None  #: in the place of a manifest
 
 
 class SnapshotView(Answer):
@@ -50,3 +54,7 @@ class SnapshotView(Answer):
     missing: tuple[str, ...] = ()
     file_count: int
     size_bytes: int
+    squeeze: bool = False  #: whether a pack had better be squeezed: its way here is slow
+    upload_url: str | None = None  #: where packs are sent, in the place of this API's address: past the proxy
+    squeeze: bool = False  #: whether a pack had better be squeezed: its way here is slow
+    upload_url: str | None = None  #: where a pack is sent in the place of this API: past the proxy

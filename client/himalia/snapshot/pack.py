@@ -62,13 +62,18 @@ class Packed:
                 offset += length
         return sources
 
-    def stream(self, digests: Collection[str], *, squeezed: bool = False) -> Iterator[bytes]:
-        """Yield the pack with these contents; raise LocalError when a file has changed since it was hashed."""
+    def stream(
+        self, digests: Collection[str], *, squeezed: bool = False, read: Callable[[int], None] | None = None
+    ) -> Iterator[bytes]:
+        """Yield the pack with these contents; raise LocalError when a file has changed since it was hashed.
+
+        `read` is told how many bytes were read, block by block.
+        """
         yield wire.SQUEEZED if squeezed else wire.PLAIN
         for digest in self.in_order(digests):
             source = self.sources[digest]
             yield wire.header(digest, source.length)
-            blocks = read_content(self.root, source, digest)
+            blocks = _counted(read_content(self.root, source, digest), read)
             yield from wire.squeezed(blocks) if squeezed else blocks
         yield wire.END
 
@@ -115,6 +120,13 @@ def _digest(entries: Iterable[Entry | Row]) -> str:
         line = f'[{quoted(entry.path)},"{entry.type.value}",{entry.mode},{entry.size_bytes},[{chunks}],{target}]\n'
         digest.update(line.encode())
     return digest.hexdigest()
+
+
+def _counted(blocks: Iterator[bytes], read: Callable[[int], None] | None) -> Iterator[bytes]:
+    for block in blocks:
+        if read is not None:
+            read(len(block))
+        yield block
 
 
 def _known(files: list[Found], cache: HashCache | None) -> list[Chunks | None]:

@@ -7,14 +7,17 @@ import sys
 from collections.abc import Callable
 from typing import TypeVar
 
+from sqlalchemy import Connection
 from tornado.web import stream_request_body
 
-from himalia.errors import Busy, HimaliaError, NotFound
+from himalia.errors import Busy, FieldError, HimaliaError, NotFound
 from himalia.ids import is_id
 from himalia.models import SnapshotRequest, SnapshotView
 from himalia.owners import Owner
+from himalia.snapshot.wire import can_squeeze
 
 from ..contents import ContentStore, PackReceiver
+from ..contents.manifests import DIGEST
 from ..person import SUBMIT
 from ..store import snapshots
 from ..store.records import SnapshotRecord
@@ -23,19 +26,6 @@ from .base import HimaliaHandler
 Result = TypeVar("Result")
 DROPPED_BYTES = 64 * 1024 * 1024  #: of an upload that has failed, read on so that its sender hears why
 IDLE_SECONDS = 120.0  #: an upload of which nothing comes for so long is cut
-
-
-def view(record: SnapshotRecord, missing: list[str]) -> SnapshotView:
-    """Return a snapshot as it is shown."""
-    return SnapshotView(
-        id=record.id,
-        owner=record.owner,
-        digest=record.digest,
-        committed=record.committed,
-        missing=tuple(missing),
-        file_count=record.file_count,
-        size_bytes=record.size_bytes,
-    )
 
 
 class SnapshotBase(HimaliaHandler):
@@ -47,6 +37,25 @@ class SnapshotBase(HimaliaHandler):
     def contents(self) -> ContentStore:
         """The store of contents."""
         return self.service.contents
+
+    @property
+    def came_by_proxy(self) -> bool:
+        """Whether the request came through the proxy, which says so itself; servers ask straight."""
+        return "X-Forwarded-For" in self.request.headers
+
+    def view(self, record: SnapshotRecord, missing: list[str]) -> SnapshotView:
+        """Return a snapshot as it is shown."""
+        return SnapshotView(
+            id=record.id,
+            owner=record.owner,
+            digest=record.digest,
+            committed=record.committed,
+            missing=tuple(missing),
+            file_count=record.file_count,
+            size_bytes=record.size_bytes,
+            squeeze=self.came_by_proxy and can_squeeze(),
+            upload_url=self.service.settings.upload_url if self.came_by_proxy else None,
+        )
 
     async def in_thread(self, call: Callable[..., Result], *args: object) -> Result:
         """Run a blocking call of the store in the contents' own threads."""
@@ -64,9 +73,12 @@ class SnapshotsHandler(SnapshotBase):
     """`POST snapshots`: which of these contents does the service lack from this owner?"""
 
     async def post(self) -> None:
-        """Write an open snapshot and name what is missing."""
+        """Write an open snapshot and name what is missing; or a committed one, of which all is there."""
         request = await self.in_thread(self.body_as, SnapshotRequest)
         owner_id = self.person.owner_id(Owner.parse(request.owner))
+        if request.manifest is None:
+            self.answer(self.view(await self._whole(owner_id, request), []), status=201)
+            return
         checked = await self.in_thread(self.contents.accept, owner_id, request.manifest)
         record = await self.service.db.write(
             lambda db: snapshots.add(
@@ -80,7 +92,32 @@ class SnapshotsHandler(SnapshotBase):
             )
         )
         missing = await self.in_thread(self.contents.missing_of, owner_id, checked.digest)
-        self.answer(view(record, missing), status=201)
+        self.answer(self.view(record, missing), status=201)
+
+    async def _whole(self, owner_id: str, request: SnapshotRequest) -> SnapshotRecord:
+        """Return a committed snapshot of the digest; raise NotFound where this owner has not sent all of it."""
+        if request.digest is None or not DIGEST.fullmatch(request.digest):
+            raise FieldError("digest", "Give a manifest, or the digest of one: 64 hex digits.")
+        digest = request.digest
+        known = await self.service.db.read(lambda db: snapshots.of_owner(db, owner_id, digest))
+        if known is None or not await self.in_thread(self.contents.is_whole, owner_id, digest):
+            raise NotFound(f"There is no snapshot {digest[:12]}… of {request.owner}. Send its manifest.")
+
+        def write(db: Connection) -> SnapshotRecord | None:
+            record = snapshots.add(
+                db,
+                owner_id=owner_id,
+                owner=request.owner,
+                user_id=self.person.id,
+                digest=digest,
+                file_count=known.file_count,
+                size_bytes=known.size_bytes,
+            )
+            return snapshots.commit(db, record.id)
+
+        record = await self.service.db.write(write)
+        assert record is not None  # of the same transaction
+        return record
 
 
 @stream_request_body
@@ -104,6 +141,8 @@ class ContentsHandler(SnapshotBase):
         """Take the next bytes; after a failure so many are read and dropped that a sender who only sends hears why."""
         self._wait_for_more()
         self.contents.pins.pin(self.record.owner_id, self.record.digest)
+        if self.came_by_proxy:
+            await self.service.proxied_uploads.wait(len(chunk))
         if self.failure is not None:
             self.dropped_bytes += len(chunk)
             if self.dropped_bytes > DROPPED_BYTES and not self._finished:
@@ -123,7 +162,7 @@ class ContentsHandler(SnapshotBase):
         await self.in_thread(self.receiver.finish)
         missing = await self.in_thread(self.contents.missing_of, self.record.owner_id, self.record.digest)
         await self.service.db.write(lambda db: snapshots.touch(db, self.record.id))
-        self.answer(view(self.record, missing))
+        self.answer(self.view(self.record, missing))
 
     def on_finish(self) -> None:
         """Drop what is half received."""
@@ -170,4 +209,4 @@ class CommitHandler(SnapshotBase):
         done = await self.service.db.write(lambda db: snapshots.commit(db, record.id))
         if done is None:
             raise NotFound(f"The snapshot {snapshot_id} was given up long ago. Submit again.")
-        self.answer(view(done, []))
+        self.answer(self.view(done, []))

@@ -11,6 +11,7 @@ from himalia.snapshot import chunks
 from himalia.units import format_size
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
+QUOTED_DIGEST = re.compile(rb'"([0-9a-f]{64})"')  #: finds what a kept manifest names as contents, and perhaps more
 DEEPEST = 256
 LONGEST_PATH_BYTES = 3500  #: with the data directory before it, it must stay below the kernel's 4096
 LONGEST_NAME_BYTES = 255

@@ -17,7 +17,7 @@ from himalia.snapshot.pack import manifest_digest
 
 from ..engines.hostile import open_regular
 from .files import for_people, write_whole
-from .manifests import DIGEST, check, lengths_of
+from .manifests import DIGEST, QUOTED_DIGEST, check, lengths_of
 from .pins import Pins
 from .receiver import PackReceiver
 from .trees import make_tree
@@ -77,10 +77,21 @@ class ContentStore:
         self.hold(owner_id, digest)
         return self.missing(owner_id, self._lengths(owner_id, digest))
 
+    def is_whole(self, owner_id: str, digest: str) -> bool:
+        """Tell whether this owner has sent a snapshot with all its contents, as quickly as that can be told; they stay."""
+        blobs, file = self._owner_blobs(owner_id), self._snapshot(owner_id, digest) / MANIFEST
+        self.hold(owner_id, digest)
+        try:
+            named = {found.decode() for found in QUOTED_DIGEST.findall(file.read_bytes())}
+        except FileNotFoundError:
+            return False
+        # All that looks like a content is there; else the list itself says whether it is one.
+        return all(_is_there(blobs, digest) for digest in named) or not self.missing_of(owner_id, digest)
+
     def missing(self, owner_id: str, digests: Collection[str]) -> list[str]:
         """Return those of the digests that this owner has not sent."""
         blobs = self._owner_blobs(owner_id)
-        return [digest for digest in digests if not os.path.exists(f"{blobs}/{digest[:2]}/{digest}")]
+        return [digest for digest in digests if not _is_there(blobs, digest)]
 
     def hold(self, owner_id: str, digest: str) -> None:
         """Keep what there is of a snapshot for an hour from now."""
@@ -157,3 +168,7 @@ class ContentStore:
         if not is_id(owner_id) or not DIGEST.fullmatch(digest):
             raise NotFound("There is no such snapshot.")
         return self.snapshots / owner_id / digest
+
+
+def _is_there(blobs: Path, digest: str) -> bool:
+    return os.access(f"{blobs}/{digest[:2]}/{digest}", os.F_OK)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 import threading
 import time
 from collections.abc import Collection, Iterator
@@ -20,13 +19,12 @@ from pathlib import Path
 
 from himalia.ids import is_id
 
-from .manifests import DIGEST
+from .manifests import DIGEST, QUOTED_DIGEST
 from .store import GONE, MANIFEST, TREE, ContentStore
 
 log = logging.getLogger(__name__)
 
 UNNEEDED = "unneeded"  #: in a snapshot's directory: since when it is known that no row needs it
-QUOTED_DIGEST = re.compile(rb'"([0-9a-f]{64})"')
 QUOTED_BYTES = 66
 BLOCK_BYTES = 1024 * 1024
 AT_ONCE = 100  #: contents that go while the owner's submits wait

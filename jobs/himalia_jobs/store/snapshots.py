@@ -50,6 +50,13 @@ def find(db: Connection, snapshot_id: str) -> SnapshotRecord | None:
     return SnapshotRecord.of(row) if row else None
 
 
+def of_owner(db: Connection, owner_id: str, digest: str) -> SnapshotRecord | None:
+    """Return a committed snapshot of an owner by its digest, whoever sent it."""
+    same = (snapshots.c.owner_id == owner_id) & (snapshots.c.digest == digest) & snapshots.c.committed
+    row = db.execute(select(snapshots).where(same)).mappings().first()
+    return SnapshotRecord.of(row) if row else None
+
+
 def touch(db: Connection, snapshot_id: str) -> None:
     """Note that a snapshot is worked with now."""
     long_ago = _asked_before(to_text(from_text(now_text()) - TOUCHED_AGAIN))

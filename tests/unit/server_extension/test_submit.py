@@ -15,12 +15,14 @@ from tornado.simple_httpclient import HTTPTimeoutError
 from himalia.errors import TooMany
 from himalia.models import JobRequest
 from himalia.snapshot.chunks import LAYOUTS
+from himalia.units import MiB
 from himalia_server_extension import packing
 from himalia_server_extension.directories import Directory
 from himalia_server_extension.packing import preview, submit
 from himalia_server_extension.submissions import MOST_AT_ONCE, Submissions
 
 WHOLE_BYTES = LAYOUTS[0].whole_bytes
+LARGE_BYTES = 15 * MiB  #: more than goes into the sockets, less than two packs
 JOB = {"project": "digits", "command": "python train.py", "idempotency_key": "key"}
 
 
@@ -146,7 +148,7 @@ async def test_a_file_that_cannot_be_sent_is_named(ask, home):
 async def test_a_file_that_changes_while_the_directory_is_sent_is_named_and_no_job_is_made(
     ask, home, held, change, said
 ):
-    (home / "digits" / "first.bin").write_bytes(os.urandom(WHOLE_BYTES))  # more than goes into the sockets
+    (home / "digits" / "first.bin").write_bytes(os.urandom(LARGE_BYTES))
     (home / "digits" / "last.bin").write_bytes(b"to be sent")
     sending = asyncio.ensure_future(ask("POST", "submit", wish()))
     await until(held.is_receiving.is_set)

@@ -11,7 +11,7 @@ from service_at_work import AtWork, one_file
 
 from himalia.models import Entry, Manifest
 from himalia.snapshot import pack, scan
-from himalia.snapshot.wire import END, PLAIN, can_squeeze
+from himalia.snapshot.wire import END, PLAIN
 from himalia_jobs.api import snapshots as handlers
 
 pytestmark = pytest.mark.asyncio
@@ -337,88 +337,3 @@ async def test_the_files_as_submitted_come_back_and_nothing_else_of_the_host(wor
         assert (await work.ask("GET", f"jobs/{job['id']}/files/{path}")).status_code == 404, path
     empty = await work.submit()
     assert (await work.ask("GET", f"jobs/{empty['id']}/files/a")).status_code == 404
-
-
-def by_proxy(**headers: str) -> dict[str, str]:
-    """Return the headers that the proxy adds."""
-    return {"X-Forwarded-For": "192.0.2.7", **headers}
-
-
-async def test_who_comes_through_the_proxy_is_told_to_squeeze_and_where_to_send(tmp_path):
-    from service_at_work import at_work
-
-    async with at_work(tmp_path, platform={"upload_url": "https://upload.example.org/"}) as work:
-        wish = {"owner": "user:ada", "manifest": manifest_of(b"right").model_dump(mode="json")}
-        far = (await work.ask("POST", "snapshots", json=wish, headers=by_proxy())).json()
-        near = (await work.ask("POST", "snapshots", json=wish)).json()
-
-    assert (far["squeeze"], far["upload_url"]) == (can_squeeze(), "https://upload.example.org/services/jobs/api")
-    assert (near["squeeze"], near["upload_url"]) == (False, None)
-
-
-@pytest.mark.parametrize(("headers", "waited"), [(by_proxy(), 1_000_080), ({}, 0)])
-async def test_only_what_comes_through_the_proxy_is_held_back(work: AtWork, monkeypatch, headers, waited):
-    content, counted = os.urandom(1_000_000), []
-    snapshot = await opened(work, manifest_of(content))
-
-    async def wait(count: int) -> None:
-        counted.append(count)
-
-    monkeypatch.setattr(work.service.proxied_uploads, "wait", wait)
-    path = f"snapshots/{snapshot['id']}/contents"
-    answer = await work.ask("PUT", path, content=packed_of(content), headers=headers)
-
-    assert answer.json()["missing"] == []
-    assert sum(counted) == waited
-
-
-async def test_a_snapshot_of_which_all_is_there_is_found_by_its_digest_alone(work: AtWork, tmp_path):
-    (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "a").write_text("a")
-    digest = pack(scan(tmp_path / "code")).digest
-    first = await work.send(tmp_path / "code")
-    teams = await work.send(tmp_path / "code", owner="team:nlp")
-
-    mine = await work.ask("POST", "snapshots", json={"owner": "user:ada", "digest": digest})
-    bobs = await work.ask("POST", "snapshots", "bob", json={"owner": "team:nlp", "digest": digest})
-
-    assert (mine.status_code, mine.json()["id"], mine.json()["missing"]) == (201, first, [])
-    assert bobs.json()["committed"] and bobs.json()["id"] != teams
-    assert (await work.submit("bob", snapshot=bobs.json()["id"], owner="team:nlp"))["snapshot"] == bobs.json()["id"]
-
-
-@pytest.mark.fault(69)
-async def test_a_digest_of_somebody_elses_snapshot_is_one_that_is_not_there(work: AtWork, tmp_path):
-    (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "a").write_text("a")
-    await work.send(tmp_path / "code")
-    digest = pack(scan(tmp_path / "code")).digest
-
-    strange = await work.ask("POST", "snapshots", "eve", json={"owner": "user:eve", "digest": digest})
-    absent = await work.ask("POST", "snapshots", "eve", json={"owner": "user:eve", "digest": "0" * 64})
-
-    assert strange.status_code == absent.status_code == 404
-    assert strange.text.replace(digest[:12], "0" * 12) == absent.text
-
-
-async def test_a_digest_is_not_enough_for_what_was_never_committed_or_has_lost_a_content(work: AtWork, tmp_path):
-    (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "a").write_text("a")
-    half, code = manifest_of(b"never sent"), pack(scan(tmp_path / "code"))
-    opened_half = await opened(work, half)
-    await work.send(tmp_path / "code")
-    wish = {"owner": "user:ada", "digest": code.digest}
-
-    assert (await work.ask("POST", "snapshots", json=wish)).is_success
-    (lost,) = (tmp_path / "data" / "blobs").glob(f"*/*/{blake3(b'a').hexdigest()}")
-    lost.unlink()
-    assert (await work.ask("POST", "snapshots", json=wish)).status_code == 404
-    wish = {"owner": "user:ada", "digest": opened_half["digest"]}
-    assert (await work.ask("POST", "snapshots", json=wish)).status_code == 404
-
-
-@pytest.mark.parametrize("wish", [{}, {"digest": "../.."}, {"digest": "AB" * 32}, {"digest": "ab" * 31}])
-async def test_neither_a_manifest_nor_a_digest_is_refused(work: AtWork, wish):
-    answer = await work.ask("POST", "snapshots", json={"owner": "user:ada", **wish})
-
-    assert (answer.status_code, list(answer.json()["error"]["fields"])) == (422, ["digest"])

@@ -82,6 +82,8 @@ KINDS = {
     "Path": "path",
     "Bytes": "size",
     "Seconds": "duration",
+    "BytesOrUnlimited": "size, or `unlimited`",
+    "CountOrUnlimited": "number, or `unlimited`",
     "tuple[str, ...]": "list of texts",
     "dict[str, dict[str, Any]]": "tables",
     "Literal['ro', 'rw']": "`ro` or `rw`",
@@ -100,7 +102,7 @@ def default_of(model: type[BaseModel], line: Line) -> str:
     value = field.get_default(call_default_factory=True)
     if value is None:
         return "none"
-    if line.annotation == "Bytes":
+    if line.annotation in ("Bytes", "BytesOrUnlimited"):
         power, letter = next(
             (power, letter) for power, letter in ((4, "T"), (3, "G"), (2, "M"), (1, "K")) if value % 1024**power == 0
         )

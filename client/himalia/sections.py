@@ -14,6 +14,8 @@ SecondsOrNever = Annotated[int | None, BeforeValidator(lambda value: _or_never(v
 SecondsOrNeverOrDefault = Annotated[
     int | Literal[""] | None, BeforeValidator(lambda value: value if value == "" else _or_never(value))
 ]
+BytesOrUnlimited = Annotated[int | None, BeforeValidator(lambda value: _or_unlimited(value) and parse_size(value))]
+CountOrUnlimited = Annotated[int | None, BeforeValidator(lambda value: _or_unlimited(value))]
 NAME = r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"
 
 
@@ -21,6 +23,10 @@ class Section(BaseModel):
     """A table of the file; a setting that is not known is refused, so that a typing mistake is told."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _or_unlimited(value: str | int | None) -> str | int | None:
+    return None if value in (None, "unlimited") else value
 
 
 def _or_never(value: str | int | None) -> int | None:

@@ -14,12 +14,21 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from .container import WORKSPACE
+from .disk_limits import Disk
 from .errors import LocalError
 from .gpu_modes import GPUModeSetting
 from .idling import Idle, Then
 from .log_policies import LogPolicy
 from .queueing import Maintenance, Queue, Quota, Reservation
-from .sections import NAME, Bytes, Seconds, SecondsOrNeverOrDefault, Section
+from .sections import (
+    NAME,
+    Bytes,
+    BytesOrUnlimited,
+    CountOrUnlimited,
+    Seconds,
+    SecondsOrNeverOrDefault,
+    Section,
+)
 from .settings import data_setting
 from .units import GiB, MiB
 
@@ -141,6 +150,13 @@ class Profile(Section):
     cpus: float = Field(1.0, gt=0, description="CPUs.")
     memory: Bytes = Field(2 * GiB, description="Memory; more is ended as out of memory.")
     gpus: str = Field("0", description="GPU request: 0, 1, H200:2, 80GB..:1 …")
+    disk: BytesOrUnlimited = Field(
+        100 * GiB,
+        description="What a job may write to the data disk, its workspace, /artifacts, its home and /tmp together; more is ended. The log and /storage have limits of their own.",
+    )
+    disk_files: CountOrUnlimited = Field(
+        1_000_000, ge=100, description="How many files and directories a job may have there; more is ended."
+    )
     time_limit: Seconds = Field(24 * 3600, description="Time limit of a job that names none.")
     max_time_limit: Seconds = Field(7 * 86400, description="Largest time limit a job may name.")
     priority: int = Field(
@@ -230,6 +246,7 @@ class Site(Section):
     tls: Tls = Tls()
     auth: Auth = Auth()
     limits: Limits = Limits()
+    disk: Disk = Disk()
     profiles: tuple[Profile, ...] = (Profile(name="small", title="Small"),)
     images: tuple[Image, ...] = (Image(name="himalia/server:dev", title="JupyterLab with the usual Python libraries"),)
     mounts: tuple[Mount, ...] = ()

@@ -41,8 +41,8 @@ def ending(job: JobRecord, attempt: AttemptRecord, exit: Exit) -> Ending:
         return Ending(state=JobState.FAILED, reason=Reason.TIMED_OUT, detail=f"Its time limit was {limit}.")
     if exit.reason is ExitReason.STOPPED and attempt.stop_reason == Reason.OVER_SHARE:
         return Ending(state=JobState.FAILED, reason=Reason.OVER_SHARE)
-    if exit.reason is ExitReason.STOPPED and attempt.stop_reason == Reason.GPU_IDLE:
-        return Ending(state=JobState.FAILED, reason=Reason.GPU_IDLE, detail=attempt.detail)
+    if exit.reason is ExitReason.STOPPED and attempt.stop_reason in (Reason.GPU_IDLE, Reason.DISK_LIMIT):
+        return Ending(state=JobState.FAILED, reason=Reason(attempt.stop_reason), detail=attempt.detail)
     special = _FROM_ENGINE.get(exit.reason)
     if special is not None:
         return Ending(state=JobState.FAILED, reason=special, detail=exit.detail)

@@ -12,6 +12,7 @@ from himalia.gpus import Slot
 from himalia.site import Mount, Site
 
 from .engines.base import LaunchSpec, StorageMount
+from .engines.disk import NO_LIMIT, DiskLimit
 from .store.records import AttemptRecord, JobRecord
 
 
@@ -38,8 +39,17 @@ def launch_spec(job: JobRecord, attempt: AttemptRecord, site: Site) -> LaunchSpe
         mounts=storage_mounts(job.user_id, job.teams, site),
         grace_seconds=float(site.limits.stop_grace),
         log_limit_bytes=site.limits.log_size,
+        disk=disk_limit(job, site),
         internet=site.jobs.internet,
     )
+
+
+def disk_limit(job: JobRecord, site: Site) -> DiskLimit:
+    """Return what a job may write to the disk: what its profile says now; without the profile there is no limit any more."""
+    profile = site.profile(job.profile)
+    if profile is None:
+        return NO_LIMIT
+    return DiskLimit(size_bytes=profile.disk or 0, files=profile.disk_files or 0)
 
 
 def argv_of(spec: dict[str, Any], workspace: str = "") -> list[str]:

@@ -32,6 +32,11 @@ class DataLayout:
         return self.data / "simulated_load.json"
 
     @property
+    def disk_use(self) -> Path:
+        """Says what homes, storages and teams took when they were looked at last."""
+        return self.data / "disk_use.json"
+
+    @property
     def engine(self) -> Path:
         """The engine's own directory: its journal."""
         return self.data / "engine"

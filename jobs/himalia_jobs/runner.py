@@ -51,6 +51,7 @@ CANNOT_START: dict[type[EngineError], Reason] = {
     DeviceUnavailable: Reason.START_FAILED,
     Refused: Reason.START_FAILED,
 }
+ENDED_BY_OTHERS = (Reason.OVER_SHARE, Reason.GPU_IDLE, Reason.DISK_LIMIT)
 REFUSALS: tuple[type[EngineError], ...] = (NoSpace, NodeDraining, Conflict, *CANNOT_START)
 
 
@@ -149,8 +150,10 @@ class Runner:
         if job.cancel_requested:
             await self._stop(attempt, Reason.CANCELLED)
             return LOOK_AGAIN_SECONDS
-        if attempt.stop_reason in (Reason.OVER_SHARE, Reason.GPU_IDLE):
-            await self._stop(attempt, Reason(attempt.stop_reason))
+        if attempt.stop_reason in ENDED_BY_OTHERS:
+            # What is over its limit of the disk gets no grace to write more.
+            grace = 0.0 if attempt.stop_reason == Reason.DISK_LIMIT else None
+            await self._stop(attempt, Reason(attempt.stop_reason), grace)
             return LOOK_AGAIN_SECONDS
         if attempt.give_way_at is not None:
             warned = (from_text(attempt.give_way_at) - self.clock.wall()).total_seconds()

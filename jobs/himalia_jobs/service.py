@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 from himalia.errors import HimaliaError
 from himalia.reasons import SENTENCES, Reason
 from himalia.states import LeaseState
-from himalia.units import format_size
 
 from . import stuck, wait_notices
 from .accounting import Accounting
@@ -18,6 +16,7 @@ from .bootclock import BootClock
 from .changes import Changes
 from .clearing import Clearing
 from .contents import ContentStore
+from .disks import LOOK_SECONDS, Disks
 from .engines.base import Engine, EngineEvent, EngineEventKind, Node
 from .engines.errors import EngineError
 from .giving_back.answers import Answers
@@ -34,9 +33,11 @@ from .metering import Meters
 from .notices import Notices
 from .operating import Operating
 from .people import People
+from .places import Places
 from .policy import Lengths, estimate
 from .queue import Line
 from .reconcile import Reconciler
+from .reserve import room_on
 from .rulebook import Rulebook
 from .runner import Runner
 from .sampling import SAMPLE_SECONDS, Samples
@@ -103,6 +104,8 @@ class Service:
         self.operating = Operating(db, hub, self.work.add)
         self.shares = Shares(db, self.site.gpus, self.clock, self.work.add)
         self.reconciler.shares = self.ledger.shares = self.shares
+        self.disks = Disks(db, engine, self.site, self.work.add)
+        self.places = self.submitter.places = Places(db, engine, layout, self.site, self.clock)
         self.samples = Samples(engine)
         self.meters = Meters()
         self.clearing = Clearing(db, contents, self.site.limits.keep_unneeded, self.clock, self.meters)
@@ -152,6 +155,8 @@ class Service:
             group.create_task(repeat(self._reconcile, every_seconds=RECONCILE_SECONDS), name="reconcile")
             group.create_task(repeat(self._settle, every_seconds=SETTLE_SECONDS), name="settle")
             group.create_task(repeat(self.samples.take, every_seconds=SAMPLE_SECONDS), name="samples")
+            group.create_task(repeat(self.disks.look, every_seconds=LOOK_SECONDS), name="disks")
+            group.create_task(repeat(self.places.look, every_seconds=self.site.disk.look), name="places")
             group.create_task(self.accounting.run(), name="accounting")
             group.create_task(repeat(self.membership.refresh, every_seconds=MEMBERSHIP_SECONDS), name="membership")
             group.create_task(repeat(self.starter.tidy, every_seconds=MEMBERSHIP_SECONDS), name="waits")
@@ -185,7 +190,15 @@ class Service:
             return [self.refusal.message]
         health = await self.engine.health()
         stuck_ones = await self.db.read(stuck.complaints)
-        return [*health.sentences, *stuck_ones, *self.reconciler.strangers, *await self.reconciler.keeper.complaints()]
+        lack = self._lack_of_room()
+        room = [f"{lack} Nothing new starts, and no files are taken in. Make room."] if lack else []
+        return [
+            *health.sentences,
+            *room,
+            *stuck_ones,
+            *self.reconciler.strangers,
+            *await self.reconciler.keeper.complaints(),
+        ]
 
     def _stepped(self, job_id: str | None) -> None:
         if job_id is not None:
@@ -265,15 +278,15 @@ class Service:
         """Return why nothing may start now."""
         if self._engine_down or not self.ledger.nodes or not self._compared:
             return Reason.WAITS_FOR_ENGINE, SENTENCES[Reason.WAITS_FOR_ENGINE]
-        free = shutil.disk_usage(self.site.data).free
-        if free < self.site.limits.disk_reserve:
-            return (
-                Reason.WAITS_FOR_DISK,
-                f"The data disk has {format_size(free)} left. {SENTENCES[Reason.WAITS_FOR_DISK]}",
-            )
+        lack = self._lack_of_room()
+        if lack:
+            return Reason.WAITS_FOR_DISK, f"{lack} {SENTENCES[Reason.WAITS_FOR_DISK]}"
         if self.clock.now() < self.runner.full_until:
             return Reason.WAITS_FOR_DISK, SENTENCES[Reason.WAITS_FOR_DISK]
         return None
+
+    def _lack_of_room(self) -> str:
+        return room_on(self.site.data).lack(self.site.limits.disk_reserve)
 
     async def _watch(self) -> None:
         while True:

@@ -25,6 +25,7 @@ from .capacity import why_it_never_fits
 from .engines.base import Engine, Image, Node
 from .engines.errors import ImageMissing
 from .person import Person
+from .places import Places
 from .rulebook import Rulebook
 from .store import Database, jobs, projects, snapshots
 from .store.clock import from_text
@@ -49,6 +50,7 @@ class Submitter:
         self.engine = engine
         self.site = site
         self.rulebook = rulebook
+        self.places: Places | None = None  #: where somebody looks after the limits of storages
 
     async def submit(self, request: JobRequest, person: Person, nodes: list[Node]) -> tuple[JobRecord, bool]:
         """Queue a job; return it and whether it is new (a repeated idempotency key gives the first one)."""
@@ -58,9 +60,15 @@ class Submitter:
             if known:
                 return known, False
         values = self.checked(request, person, nodes)
+        await self._must_have_room(person, person.owner_id(Owner.parse(request.owner)) if request.owner else person.id)
         image = await self.image(request.image or self.profile(request.profile, person).image)
         values |= {"image": image.reference, "image_id": image.image_id}
         return await self.db.write(lambda db: self._write(db, request, person, values))
+
+    async def _must_have_room(self, person: Person, owner_id: str) -> None:
+        """Raise DiskFull where a storage that the job would write to is above its limit."""
+        if self.places is not None:
+            await self.places.must_have_room(person, owner_id)
 
     def checked(self, request: JobRequest, person: Person, nodes: list[Node]) -> dict[str, Any]:
         """Return a job's columns, checked; raise FieldError that names the field."""
@@ -162,6 +170,7 @@ class Submitter:
         if never:
             raise FieldError(*never)
         self._within_limits(person, profile, gpus)
+        await self._must_have_room(person, job.owner_id)
         spec = dict(job.spec)
         if job.user_id != person.id:
             spec["env"] = {}  # values are shown to the submitter alone, so they are not handed on either

@@ -41,6 +41,13 @@ FAILS = Scene(shell="exit 3", program=Program(code=3))
 KILLED = Scene(shell="kill -9 $$", program=Program(code=137, signal=9))
 TOO_BIG = Scene(shell="exec python3 -c 'bytearray(10**9)'", program=Program(code=137, signal=9, oom=True))
 CHILD_TOO_BIG = Scene(shell="python3 -c 'bytearray(10**9)'; exit 0", program=Program(oom=True))
+WRITES = Scene(
+    shell=(
+        "head -c 3000000 /dev/zero > /artifacts/zeros; cd /workspace; touch a b c; head -c 2000000 /dev/zero > /tmp/zeros; "
+        "echo ready; exec sleep 600"
+    ),
+    program=Program(output=b"ready\n", seconds=None, writes=(5_000_000, 5)),
+)
 LEAVES = Scene(
     shell=(
         "cd /artifacts; mkdir -p runs; echo 42 > runs/metric; echo 3 > model; ln -s /etc/hostname host; "

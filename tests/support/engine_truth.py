@@ -17,8 +17,10 @@ from engine_bench import (
     LEAVES,
     OWNER_ID,
     PRINTS,
+    STUBBORN,
     TOO_BIG,
     TOO_LARGE,
+    WRITES,
     MiB,
     content_of,
     end_of,
@@ -35,6 +37,7 @@ from engine_bench import (
 from himalia.gpus import Slot
 from himalia.ids import new_id
 from himalia_jobs.engines.base import EngineEvent, EngineEventKind, ExitReason, Phase
+from himalia_jobs.engines.disk import DiskLimit, DiskPlace
 from himalia_jobs.engines.errors import (
     ImageMissing,
     NodeDraining,
@@ -307,6 +310,31 @@ class TruthContract:
 
         assert [found.attempt for found in usage] == [spec.attempt]
         assert usage[0].memory_bytes > 0
+
+    @pytest.mark.fault(42)
+    async def test_what_a_running_attempt_has_written_is_told_wherever_it_wrote_it(self, bench):
+        writer, quiet = await launched(bench, WRITES), await launched(bench, LASTS)
+        await printed(bench, writer, b"ready")
+        await printed(bench, quiet, b"ready")
+        limit = DiskLimit(size_bytes=4_000_000, files=1000)
+
+        places = [DiskPlace(kind="attempt", name=spec.attempt, limit=limit) for spec in (writer, quiet)]
+        uses = {use.place.name: use for use in await bench.engine.disk_use(places)}
+
+        assert 5_000_000 <= uses[writer.attempt].used_bytes <= 5_500_000
+        assert 5 <= uses[writer.attempt].files <= 50
+        assert (uses[writer.attempt].over, uses[quiet.attempt].over) == (True, False)
+        assert uses[writer.attempt].mostly == "in /artifacts"
+
+    async def test_a_stop_without_grace_ends_at_once_what_does_not_listen_and_is_told_as_a_stop(self, bench):
+        spec = await launched(bench, STUBBORN, grace_seconds=30)
+        await printed(bench, spec, b"ready")
+
+        await bench.engine.stop(spec.attempt, grace_seconds=0, why=WHY)
+
+        exit = await end_of(bench, spec)
+        assert (exit.reason, exit.signal) == (ExitReason.STOPPED, 9)
+        assert (await bench.engine.read_log(spec.attempt, 0, MiB)).data == b"ready\n"
 
     async def test_who_runs_with_gpus_is_told_until_its_end(self, bench):
         gpu = Slot(uuid="GPU-of-the-contract", index=0, model="Simulated", memory_bytes=MiB, simulated=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import click
 
 from ..client import Client
-from ..errors import FieldError, LocalError
+from ..errors import FieldError, HimaliaError, LocalError
 from ..sdk import Job
 from ..sdk import submit as submit_job
 from ..snapshot import LeftOut, Scan
@@ -112,6 +113,8 @@ def submit(directories: tuple[str, ...], detach: bool, as_json: bool, **given: A
             say("\nInterrupted. Nothing was submitted, unless `himalia jobs` shows it.")
             raise
         remember(job.id)
+        if not as_json:
+            _say_what_is_full(client)
         return _after(job, detach, as_json)
 
 
@@ -191,6 +194,14 @@ def _say_what_is_private(private: list[LeftOut]) -> None:
             say(f"left out: {', '.join(names)} ({kind})")
     if private:
         say(f"Such things stay in a home, unless the ignore rules keep them by name, as `!{private[0].path}` does.")
+
+
+def _say_what_is_full(client: Client) -> None:
+    """Say which storages are nearly full; the job is submitted, whatever comes of the question."""
+    with contextlib.suppress(HimaliaError):
+        for place in client.me().disk:
+            if place.sentence:
+                say(place.sentence)
 
 
 def _after(job: Job, detach: bool, as_json: bool) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from ..client import Client
 from ..client.compatibility import refuse_if_too_old
 from ..errors import HimaliaError, LocalError, Unauthenticated
+from ..models import DiskView
 from ..settings import Connection, find_connection
+from ..units import format_size
 from ..version import VERSION
 from .check import Check, Outcome
 
@@ -34,6 +36,7 @@ def connection_checks(*, machine: bool = False) -> list[Check]:
         Check(name="address", run=lambda: _address(connection)),
         Check(name="token", run=lambda: _token(connection)),
         Check(name="version", run=lambda: _version(connection)),
+        Check(name="your disk", run=lambda: _disk(connection)),
     ]
 
 
@@ -55,6 +58,25 @@ def _token(connection: Connection) -> Outcome:
         except Unauthenticated as error:
             return Outcome(ok=False, message=error.message, advice=LOG_IN_AGAIN)
     return Outcome(ok=True, message=f"logged in as {me.name}")
+
+
+def _disk(connection: Connection) -> Outcome:
+    with Client(connection.url, connection.token) as client:
+        places = client.me().disk
+    told = [place.sentence for place in places if place.sentence]
+    full = any(place.level == "full" for place in places)
+    if told:
+        return Outcome(ok=False if full else None, message=" ".join(told))
+    if not places:
+        return Outcome(ok=True, message="homes and storages have no limits here")
+    return Outcome(ok=True, message=", ".join(map(_taken, places)))
+
+
+def _taken(place: DiskView) -> str:
+    """Return what a place takes of what it may: `/storage 3.1 GB of 50.0 GB`."""
+    sizes = f" {format_size(place.used_bytes)} of {format_size(place.limit_bytes)}" if place.limit_bytes else ""
+    files = f" {place.files:,} of {place.limit_files:,} files" if place.limit_files else ""
+    return f"{place.place}{sizes}{' and' if sizes and files else ''}{files}"
 
 
 def _version(connection: Connection) -> Outcome:

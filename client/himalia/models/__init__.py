@@ -36,7 +36,7 @@ from .ledger import (
     WaitingFor,
 )
 from .notices import AnswerRequest, AskView, NoticeView
-from .people import Attached, AttachRequest, Health, KnownPerson, Me, ProfilesView, ProfileView
+from .people import Attached, AttachRequest, DiskView, Health, KnownPerson, Me, ProfilesView, ProfileView
 from .projects import ProjectRequest, ProjectView
 from .snapshots import Entry, EntryType, Manifest, SnapshotRequest, SnapshotView
 from .usage import UsageBy, UsageRow, UsageView
@@ -51,6 +51,7 @@ __all__ = [
     "Attached",
     "AttemptView",
     "BindRequest",
+    "DiskView",
     "Entry",
     "EntryType",
     "Event",

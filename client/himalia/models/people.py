@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from .base import Answer, Moment, Request
@@ -26,6 +28,19 @@ class ProfileView(Answer):
     sentence: str = ""  #: what is free, or who is before
 
 
+class DiskView(Answer):
+    """What a home, a storage or a team's storage takes of the data disk, as seen some minutes ago; shown where it has a limit."""
+
+    place: str  #: `home`, `/storage` or `/team/NAME`
+    used_bytes: int
+    limit_bytes: int | None = None
+    files: int
+    limit_files: int | None = None
+    level: Literal["ok", "nearly", "full"] = "ok"
+    sentence: str = ""  #: where it is nearly full, or full: what to do
+    fenced: bool = False  #: the file system takes no more than the limit; else it is looked at
+
+
 class Me(Answer):
     """Who asks."""
 
@@ -39,6 +54,7 @@ class Me(Answer):
     largest_workspace_bytes: int | None = None  #: more is refused, so a client need not pack it first
     most_workspace_entries: int | None = None
     notices: tuple[Notice, ...] = ()
+    disk: tuple[DiskView, ...] = ()
 
 
 class Health(Answer):

@@ -13,7 +13,7 @@ from ..ordering import move_in_line
 from ..person import SUBMIT, Person
 from ..runner import request_cancel
 from ..store import jobs
-from ..store.records import JobRecord
+from ..store.records import AttemptRecord, JobRecord
 from ..views import job_view, summary
 from .base import HimaliaHandler
 
@@ -39,8 +39,12 @@ class JobBase(HimaliaHandler):
         job, attempts = await self.service.db.read(lambda db: (jobs.get(db, job_id), jobs.attempts_of(db, job_id)))
         if self.person.sees_all and job.user_id != self.person.id and job.spec.get("env"):
             log.info("%s, an administrator, sees the environment of %s of %s", self.person.name, job.id, job.user)
-        beside = self.service.shares.sentence(attempts[-1].lease_id) if attempts else ""
+        beside = self._beside(attempts[-1]) if attempts else ""
         self.answer(job_view(job, attempts, self.service.line, self.person, beside=beside), status=status)
+
+    def _beside(self, attempt: AttemptRecord) -> str:
+        """Return what is to be known of a running attempt: how near it is to its limit, what goes on beside it."""
+        return self.service.disks.sentence(attempt.id) or self.service.shares.sentence(attempt.lease_id)
 
 
 class JobsHandler(JobBase):

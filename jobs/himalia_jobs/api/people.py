@@ -28,6 +28,7 @@ class MeHandler(HimaliaHandler):
                 largest_workspace_bytes=self.service.settings.site.limits.workspace,
                 most_workspace_entries=self.service.settings.site.limits.entries,
                 notices=self.service.rulebook.notices(self.service.clock.wall()),
+                disk=self.service.places.of(person),
             )
         )
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from tornado.web import stream_request_body
 
-from himalia.errors import Busy, FieldError, HimaliaError, NotFound
+from himalia.errors import Busy, DiskFull, FieldError, HimaliaError, NotFound
 from himalia.ids import is_id
 from himalia.models import SnapshotRequest, SnapshotView
 from himalia.owners import Owner
@@ -19,6 +19,7 @@ from himalia.snapshot.wire import can_squeeze
 from ..contents import ContentStore, PackReceiver
 from ..contents.manifests import DIGEST
 from ..person import SUBMIT
+from ..reserve import must_have_room
 from ..store import snapshots
 from ..store.records import SnapshotRecord
 from .base import HimaliaHandler
@@ -134,6 +135,10 @@ class ContentsHandler(SnapshotBase):
         await super().prepare()
         self.request.connection.set_max_body_size(2**62)  # type: ignore[union-attr]  # the pack has limits of its own
         self.record = await self.snapshot(self.path_args[0])
+        try:
+            await self.in_thread(self._must_have_room, _length(self.request.headers.get("Content-Length", "")))
+        except DiskFull as error:
+            self.failure = error
         self.receiver = await self.in_thread(self.contents.receive, self.record.owner_id, self.record.digest)
         self._wait_for_more()
 
@@ -150,9 +155,19 @@ class ContentsHandler(SnapshotBase):
                 self._refuse(self.failure)
         elif self.receiver is not None:
             try:
-                await self.in_thread(self.receiver.feed, chunk)
+                await self.in_thread(self._take, chunk)
             except HimaliaError as error:
                 self.failure = error
+
+    def _take(self, chunk: bytes) -> None:
+        assert self.receiver is not None
+        self._must_have_room(len(chunk))
+        self.receiver.feed(chunk)
+
+    def _must_have_room(self, coming_bytes: int) -> None:
+        """Raise DiskFull when what is coming would take of the reserve."""
+        site = self.service.settings.site
+        must_have_room(site.data, site.limits.disk_reserve, coming_bytes)
 
     async def put(self, snapshot_id: str) -> None:
         """Answer with what is still missing."""
@@ -195,6 +210,11 @@ class ContentsHandler(SnapshotBase):
         if self.receiver is not None:
             self.service.contents_threads.submit(self.receiver.close)
             self.receiver = None
+
+
+def _length(header: str) -> int:
+    """Return how many bytes a request says that it brings; of a stream nobody knows."""
+    return min(int(header), 2**62) if header.isascii() and header.isdigit() else 0
 
 
 class CommitHandler(SnapshotBase):

@@ -31,6 +31,7 @@ PLATFORM: dict[str, Callable[[Here], Outcome]] = {
     "images": machine.images,
     "data": storage.data,
     "disk": storage.disk,
+    "disk limits": storage.limits,
     "workspaces": storage.workspaces,
     "database": storage.database,
     "ports": processes.ports,

@@ -7,16 +7,26 @@ import shutil
 from pathlib import Path
 
 from himalia.doctor import Outcome
+from himalia.site import Site
 from himalia.units import format_size
 
+from ..disk_words import Level
+from ..engines.disk import NO_LIMIT, DiskLimit
+from ..engines.project_quota import find_quota
 from ..engines.workspace import overlay_works
 from ..layout import DataLayout
+from ..places import KINDS, Known, limit_of, read_known
+from ..reserve import FEWEST_FILES
 from ..store.looking import look_at
 from .here import Here
 
 REMOTE = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "glusterfs", "lustre", "fuse.sshfs", "fuse.glusterfs")
 MOUNTS = Path("/proc/self/mountinfo")
-FEWEST_INODES = 10_000
+_MANY = {"home": "homes", "storage": "storages", "team": "teams"}
+WATCHED = (
+    "The file system does not fence: jobs are looked at every 2 s and ended above their limit, homes and storages are looked "
+    "at every few minutes. With ext4 or xfs mounted with prjquota it does (docs/howto/disk.md)."
+)
 
 
 def data(here: Here) -> Outcome:
@@ -56,10 +66,10 @@ def disk(here: Here) -> Outcome:
             message=f"The data disk has {room}: nothing new starts under {format_size(reserve)}.",
             advice=f"Delete old jobs and images, or use a larger disk. The limit is [limits] disk_reserve in {here.file}.",
         )
-    if inodes.f_files and inodes.f_favail < FEWEST_INODES:
+    if inodes.f_files and inodes.f_favail < FEWEST_FILES:
         return Outcome(
             ok=False,
-            message=f"The data disk has room for {inodes.f_favail} more files only.",
+            message=f"The data disk has room for {inodes.f_favail} more files only: nothing new starts under {FEWEST_FILES}.",
             advice="Delete old jobs: small files use up a disk as well.",
         )
     if usage.free < 3 * reserve:
@@ -67,6 +77,24 @@ def disk(here: Here) -> Outcome:
             ok=None, message=f"{room}, and nothing new starts under {format_size(reserve)}", advice="Make room soon."
         )
     return Outcome(ok=True, message=room)
+
+
+def limits(here: Here) -> Outcome:
+    """Tell which limits of the disk are in force, and who holds people to them."""
+    if not here.data.is_dir():
+        return Outcome(ok=None, message="not looked at: there is no data directory yet")
+    kinds = {kind: limit_of(here.site, kind) for kind in KINDS}
+    said = "; ".join([_jobs_limit(here.site), *(_limit(f"{_MANY[kind]}", limit) for kind, limit in kinds.items())])
+    full = [_full(known) for known in read_known(DataLayout(data=here.data).disk_use) if known.level is not Level.OK]
+    advice = " ".join(full)
+    if os.geteuid() == 0 and find_quota(here.data) is not None:
+        return Outcome(ok=None if full else True, message=f"project quota: {said}", advice=advice)
+    return Outcome(
+        ok=None if full else True,
+        message=f"watched: {said}",
+        advice=advice,
+        details=(WATCHED,),
+    )
 
 
 def workspaces(here: Here) -> Outcome:
@@ -116,6 +144,27 @@ def file_system(path: Path, mounts: Path = MOUNTS) -> str:
         if (path == point or point in path.parents) and len(point.parts) >= best:
             best, kind = len(point.parts), rest.split()[0]
     return kind
+
+
+def _jobs_limit(site: Site) -> str:
+    """Return what jobs may write: the same for all profiles, or from the least to the most."""
+    sizes = sorted({profile.disk or 0 for profile in site.profiles if profile.jobs}, key=lambda size: size or 2**62)
+    words = [format_size(size) if size else "without limit" for size in sizes]
+    return f"jobs {words[0] if len(words) < 2 else f'{words[0]} to {words[-1]}'}" if words else "no jobs"
+
+
+def _limit(name: str, limit: DiskLimit) -> str:
+    if limit == NO_LIMIT:
+        return f"{name} without limit"
+    parts = [format_size(limit.size_bytes)] if limit.size_bytes else []
+    return f"{name} {' and '.join([*parts, f'{limit.files:,} files'] if limit.files else parts)}"
+
+
+def _full(known: Known) -> str:
+    """Return which place is nearly full, or full."""
+    place, use = known.use.place, known.use
+    how = "full" if known.level is Level.FULL else "nearly full"
+    return f"{place.kind} {place.name} is {how}: {format_size(use.used_bytes)}, {use.files:,} files."
 
 
 def _no_database(here: Here, file: Path) -> Outcome:

@@ -27,6 +27,8 @@ from typing import Any, Literal, Protocol
 
 from himalia.gpus import Slot, SlotHealth
 
+from .disk import NO_LIMIT, DiskLimit, DiskPlace, DiskUse
+
 LOCAL = "local"
 Cursor = Mapping[str, int]
 Mode = Literal["ready", "cordoned", "draining"]  #: whether a node takes new containers
@@ -112,6 +114,7 @@ class LaunchSpec:
     mounts: tuple[StorageMount, ...] = ()
     grace_seconds: float = 10.0
     log_limit_bytes: int = 0  #: of the log of one attempt; 0: none
+    disk: DiskLimit = NO_LIMIT  #: of all else that the attempt writes to the node's disk
     internet: bool = True
 
     def digest(self) -> str:
@@ -193,9 +196,8 @@ class LogChunk:
     next_offset: int
     ended: bool  #: nothing will be added any more
     size_bytes: int = 0  #: of the log so far, with what is left out
-    left_out: tuple[int, int] | None = (
-        None  #: from which offset to which; of a log with a limit also before it is reached
-    )
+    #: From which offset to which; of a log with a limit also before it is reached.
+    left_out: tuple[int, int] | None = None
 
     @property
     def begins(self) -> int:
@@ -381,6 +383,9 @@ class Engine(Protocol):
 
     async def usage(self, node_id: str = LOCAL) -> Sequence[Usage]:
         """Return what the running attempts use now."""
+
+    async def disk_use(self, places: Sequence[DiskPlace], node_id: str = LOCAL) -> Sequence[DiskUse]:
+        """Return what running attempts, homes and storages take of the disk; an attempt that is not known yet is left out."""
 
     async def gpu_use(self, node_id: str = LOCAL, *, fresh: bool = False) -> GPUUse:
         """Return who is on the GPUs of a node; with `fresh` the processes are read now, if the driver answers in time."""

@@ -43,6 +43,8 @@ from .base import (
 )
 from .bridges import Bridges
 from .calls import DockerCalls, is_missing, said
+from .disk import DiskPlace, DiskUse
+from .disk_meter import DiskMeter
 from .doors import Doors
 from .ends import Ends
 from .errors import (
@@ -100,6 +102,7 @@ class LocalEngine(AttemptFiles):
         self._gpus = MachineGPUs(self.docker, installation, watch, self._clock, site.gpus.monitors)
         self._epoch = 0
         self._maker = Maker(self.docker, installation, layout, trees, self._in_thread)
+        self._disk = DiskMeter(layout, site.limits.log_size, self._maker.container)
         self._pulse = Pulse(self._journal, self._clock)
         self._ends = Ends(self._maker, self._journal, layout, self._pulse, self._clock.boot_id, self._in_thread)
         self._packages = Packages(self.docker, installation, layout, self._in_thread)
@@ -120,6 +123,7 @@ class LocalEngine(AttemptFiles):
         self._epoch = epoch
         await self._bridges.open()
         self._maker.overlay = await self._in_thread(overlay_works, self.layout.data)
+        await self._disk.open()
         await self._in_thread(install_launcher, self.layout, self._launcher)
         await self._gpus.open(self._gpus_changed)
         await self.nodes()
@@ -133,6 +137,7 @@ class LocalEngine(AttemptFiles):
             task.cancel()
         await asyncio.gather(*self._stops, return_exceptions=True)
         self.docker.close()
+        self._disk.close()
         self._files.shutdown(wait=True, cancel_futures=True)
         self._journal.close()
 
@@ -173,6 +178,7 @@ class LocalEngine(AttemptFiles):
             await self._check_epoch()
             must_be_unfinished(await self._in_thread(self._journal.find, spec.attempt), spec.attempt)
             await asyncio.gather(self.resolve_image(spec.image_id), self._maker.prepare(spec))
+            await self._in_thread(self._disk.fence, spec.attempt, spec.disk)
 
     async def launch(self, spec: LaunchSpec, *, timeout_seconds: float) -> Observed:
         """Create and start the attempt's container, at most once for ever (I2)."""
@@ -268,6 +274,10 @@ class LocalEngine(AttemptFiles):
         used = await self._meter.read({found.attempt: found.handle for found in running})
         return self._gpus.beside(used, {found.attempt: found.slots for found in running})
 
+    async def disk_use(self, places: Sequence[DiskPlace], node_id: str = LOCAL) -> Sequence[DiskUse]:
+        """Return what running attempts, homes and storages take of the disk."""
+        return await self._disk.use(places)
+
     async def gpu_use(self, node_id: str = LOCAL, *, fresh: bool = False) -> GPUUse:
         """Return who is on the GPUs."""
         return await self._gpus.use(fresh=fresh)
@@ -326,6 +336,7 @@ class LocalEngine(AttemptFiles):
         self._complaints = tuple(found.sentences)
         features = {"overlay"} if self._maker.overlay else set()
         features |= {"live_restore"} if info.get("LiveRestoreEnabled") else set()
+        features |= {"quota"} if self._disk.quota is not None else set()
         features |= {str(found.way)} if found.way is not Way.NONE else set()
         return Node(
             node_id=LOCAL,

@@ -44,6 +44,7 @@ from .base import (
     Phase,
     Usage,
 )
+from .disk import DiskPlace, DiskUse
 from .errors import EngineError, ImageMissing, NodeUnknown, NotSent, Unknown
 from .fake_containers import FakeContainer, FakeEntry, Program
 from .fake_machine import BEGINNING, FakeMachine
@@ -231,6 +232,10 @@ class FakeEngine:
             for found in running
             if found.seen.kind == "job" and found.seen.phase is Phase.RUNNING
         ]
+
+    async def disk_use(self, places: Sequence[DiskPlace], node_id: str = LOCAL) -> Sequence[DiskUse]:
+        """Return what programs, or a test, have written."""
+        return await self._ask("disk_use", lambda: self.machine.disk_use(places))
 
     async def gpu_use(self, node_id: str = LOCAL, *, fresh: bool = False) -> GPUUse:
         """Return who is on the GPUs."""

@@ -15,6 +15,7 @@ class Program:
 
     output: bytes = b""
     artifacts: Mapping[str, bytes | Literal["dir", "symlink", "other"]] = field(default_factory=dict)
+    writes: tuple[int, int] = (0, 0)  #: bytes and files that it leaves on the disk, while it runs
     seconds: float | None = 0.0  #: how long it runs; none: until it is stopped, or ended by `finish`
     code: int = 0
     signal: int | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -30,6 +30,7 @@ from .base import (
     Observed,
     Phase,
 )
+from .disk import DiskPlace, DiskUse
 from .errors import (
     Conflict,
     Finished,
@@ -74,6 +75,7 @@ class FakeMachine:
         self.logs = FakeLogs()
         self.artifacts: dict[str, dict[str, bytes | Literal["dir", "symlink", "other"]]] = {}
         self.directories: set[str] = set()  #: attempts whose working directories are there
+        self.written: dict[str, tuple[int, int]] = {}  #: bytes and files, by attempt or internal id
         self.reachable = True
         self.disk_full = False
         self.broken_snapshots: set[str] = set()
@@ -269,6 +271,16 @@ class FakeMachine:
         self.logs.remove(attempt)
         self.artifacts.pop(attempt, None)
 
+    def disk_use(self, places: Sequence[DiskPlace]) -> list[DiskUse]:
+        """Return what places take; an attempt that does not run takes nothing."""
+        alive = {found.seen.attempt for found in self.running()}
+        return [
+            DiskUse(place=place, used_bytes=size, files=files, mostly="in /artifacts" if size else "")
+            for place in places
+            if place.kind != "attempt" or place.name in alive
+            for size, files in [self.written.get(place.name, (0, 0))]
+        ]
+
     def entries(self, attempt: str) -> list[ArtifactEntry]:
         """Return what an attempt left, sorted by path."""
         return [
@@ -317,6 +329,7 @@ class FakeMachine:
         container.ends_at = None if program.seconds is None else self.now + program.seconds
         self.logs.add(attempt, program.output, self._time())
         self.artifacts.setdefault(attempt, {}).update(program.artifacts)
+        self.written[attempt] = program.writes
         self._tell(EngineEventKind.STARTED, container.seen)
         self.advance(0)
         self._break_off("start")

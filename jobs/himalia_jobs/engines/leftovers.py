@@ -1,4 +1,4 @@
-"""Processes of a container, as the machine knows them: an Engine that was stopped while it started some knows nothing of them."""
+"""Processes of a container, as the machine knows them, past the Engine: that may not know of them, or may not kill so soon."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import signal
 from pathlib import Path
 
 
-def end_processes(container: str, proc: Path = Path("/proc")) -> list[int]:
-    """Kill what runs in the control group of a container, by its whole id; return the processes."""
-    found = processes_of(container, proc)
+def end_processes(container: str, proc: Path = Path("/proc"), *, but: int = 0) -> list[int]:
+    """Kill what runs in the control group of a container, by its whole id, but for one process; return the others."""
+    found = [pid for pid in processes_of(container, proc) if pid != but]
     for pid in found:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from docker.errors import APIError
@@ -16,6 +18,7 @@ from ..layout import DataLayout
 from .base import Exit, ExitReason, LaunchSpec, Observed, Phase
 from .calls import DockerCalls, is_conflict, is_full, is_gone, is_missing, said
 from .containers import create_body
+from .disk_meter import Container
 from .errors import (
     BrokenOff,
     EngineError,
@@ -34,6 +37,7 @@ from .workspace import Trees, copy_tree, prepare_directories, volume_body, volum
 
 QUICK_SECONDS = 10.0
 LAUNCHER_SECONDS = 8  #: beyond the grace, in which the launcher itself ends what is left and writes its record
+KILLS = 20
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -151,12 +155,40 @@ class Maker:
             if not is_missing(error) and not is_conflict(error):
                 raise EngineError(said(error)) from error
 
+    async def container(self, attempt: str) -> Container | None:
+        """Return a running attempt's container, and where the Engine keeps what it writes beside its mounts."""
+        try:
+            found = await self.docker("inspect_container", self._name(attempt))
+        except APIError as error:
+            if is_missing(error):
+                return None
+            raise EngineError(said(error)) from error
+        layer = ((found.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir")
+        running = found["State"].get("Running")
+        return Container(handle=str(found["Id"]), layer=Path(layer) if layer else None) if running else None
+
     async def kill(self, attempt: str, grace_seconds: float) -> None:
-        """SIGTERM, grace, SIGKILL; return when it has ended."""
+        """SIGTERM, grace, SIGKILL; return when it has ended. Without a grace all but the launcher is killed at once."""
+        if grace_seconds <= 0:
+            with contextlib.suppress(APIError, EngineError):
+                await self._kill_at_once(attempt)
         with contextlib.suppress(APIError, EngineError):  # it ended by itself, or the service asks again
             await self.docker(
                 "stop", self._name(attempt), int(grace_seconds) + LAUNCHER_SECONDS, timeout=grace_seconds + 60
             )
+
+    async def _kill_at_once(self, attempt: str) -> None:
+        """Kill what the launcher started: it has its own grace, and is left to bring the log home and to record the end.
+
+        It hears of the stop first, so that it knows why its command ended.
+        """
+        observed, state = await self.look(attempt)
+        if observed.phase is not Phase.RUNNING or not observed.handle:
+            return
+        await self.docker("kill", self._name(attempt), "SIGTERM", timeout=QUICK_SECONDS)
+        for _ in range(KILLS):  # what forks meanwhile is found the next time
+            if not await self._in_thread(partial(end_processes, observed.handle, but=int(state.get("Pid") or 0))):
+                return
 
     async def remove(self, attempt: str) -> None:
         """Remove container and volume, whether they are there or not."""

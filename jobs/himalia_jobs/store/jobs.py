@@ -160,10 +160,11 @@ def change_attempt_of_lease(db: Connection, lease_id: str, **values: Any) -> Non
     db.execute(update(attempts).where(attempts.c.lease_id == lease_id).values(**values))
 
 
-def stop_attempt(db: Connection, lease_id: str, why: Reason) -> None:
+def stop_attempt(db: Connection, lease_id: str, why: Reason, detail: str = "") -> None:
     """Say why the attempt that has a lease is to be stopped; one that is being stopped already keeps its reason."""
     mine = (attempts.c.lease_id == lease_id) & attempts.c.stop_reason.is_(None)
-    db.execute(update(attempts).where(mine).values(stop_reason=str(why)))
+    said = {"detail": detail} if detail else {}
+    db.execute(update(attempts).where(mine).values(stop_reason=str(why), **said))
 
 
 def own_line(db: Connection, user_id: str) -> list[JobRecord]:

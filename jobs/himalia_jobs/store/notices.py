@@ -102,6 +102,14 @@ def withdraw(db: Connection, key: str) -> bool:
     return True
 
 
+def withdraw_all(db: Connection, beginning: str) -> None:
+    """Take back all that was told under keys that begin so."""
+    for key in (
+        db.execute(select(notices.c.key).where(notices.c.key.startswith(beginning, autoescape=True))).scalars().all()
+    ):
+        withdraw(db, key)
+
+
 def withdraw_of_lease(db: Connection, lease_id: str, kinds: list[str], *, but: str = "") -> None:
     """Take back what was told of a lease in some kinds of notices, but for one: it has ended."""
     mine = (notices.c.lease_id == lease_id) & notices.c.kind.in_(kinds) & (notices.c.id != but)

@@ -58,6 +58,9 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, tuple[int, d
     return answers
 
 
+PLACE = {"place": "/storage", "used_bytes": 5 * 1024**3, "limit_bytes": 10 * 1024**3, "files": 12}
+
+
 def outcomes() -> dict[str, Outcome]:
     """Return what came of the checks of the connection."""
     return {check.name: outcome for check, outcome in ask_all(connection_checks())}
@@ -72,8 +75,29 @@ def checks_of(monkeypatch: pytest.MonkeyPatch, *outcomes: Outcome) -> None:
 def test_a_connection_that_is_well_is_told(platform):
     found = outcomes()
 
-    assert {name: outcome.ok for name, outcome in found.items()} == {"address": True, "token": True, "version": True}
+    assert {name: outcome.ok for name, outcome in found.items()} == dict.fromkeys(
+        ("address", "token", "version", "your disk"), True
+    )
     assert found["token"].message == "logged in as ada"
+
+
+@pytest.mark.parametrize(
+    ("places", "ok", "said"),
+    [
+        ([], True, "homes and storages have no limits here"),
+        ([PLACE | {"limit_files": 1000}], True, "/storage 5.0 GB of 10.0 GB and 12 of 1,000 files"),
+        (
+            [PLACE | {"level": "nearly", "sentence": "Your /storage is nearly full."}],
+            None,
+            "Your /storage is nearly full.",
+        ),
+        ([PLACE | {"level": "full", "sentence": "Your /storage is full."}, PLACE], False, "Your /storage is full."),
+    ],
+)
+def test_what_ones_storages_take_is_told_and_what_is_full(platform, places, ok, said):
+    platform["me"] = (200, ME | {"disk": places})
+
+    assert outcomes()["your disk"] == Outcome(ok=ok, message=said)
 
 
 def test_who_is_not_logged_in_is_told_how_to(tmp_path):
@@ -219,7 +243,7 @@ def test_a_machine_with_a_platform_has_its_checks_and_needs_no_login(monkeypatch
 def test_on_a_laptop_that_is_logged_in_the_machine_is_nobodys_business(monkeypatch, platform):
     seen = _entry(monkeypatch, lambda file: [])
 
-    assert [check.name for check in all_checks()] == ["address", "token", "version"]
+    assert [check.name for check in all_checks()] == ["address", "token", "version", "your disk"]
     assert seen == []
 
 

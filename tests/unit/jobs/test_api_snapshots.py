@@ -12,7 +12,9 @@ from service_at_work import AtWork, one_file
 from himalia.models import Entry, Manifest
 from himalia.snapshot import pack, scan
 from himalia.snapshot.wire import END, PLAIN
+from himalia.units import GiB
 from himalia_jobs.api import snapshots as handlers
+from himalia_jobs.reserve import Room
 
 pytestmark = pytest.mark.asyncio
 
@@ -318,6 +320,29 @@ async def test_a_full_disk_is_told_with_507_and_nothing_is_kept_half(work: AtWor
     monkeypatch.undo()
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (507, "disk_full")
+    assert drafts(work) == []
+    assert (await work.ask("PUT", f"snapshots/{snapshot['id']}/contents", content=packed_of(b"right"))).is_success
+
+
+@pytest.mark.fault(78)
+@pytest.mark.parametrize(
+    ("room", "said"),
+    [
+        (Room(free_bytes=GiB + 3, free_files=None), "The data disk has 1.0 GB left; 1.0 GB are kept free."),
+        (Room(free_bytes=2**40, free_files=9_999), "room for 9,999 more files only"),
+    ],
+)
+async def test_an_upload_that_would_take_of_the_reserve_is_told_with_507_and_works_when_there_is_room(
+    work: AtWork, monkeypatch, room, said
+):
+    snapshot = await opened(work, manifest_of(b"right"))
+    monkeypatch.setattr("himalia_jobs.reserve.room_on", lambda data: room)
+
+    answer = await work.ask("PUT", f"snapshots/{snapshot['id']}/contents", content=packed_of(b"right"))
+    monkeypatch.undo()
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (507, "disk_full")
+    assert said in answer.json()["error"]["message"]
     assert drafts(work) == []
     assert (await work.ask("PUT", f"snapshots/{snapshot['id']}/contents", content=packed_of(b"right"))).is_success
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,8 +15,12 @@ import pytest
 from looked_at import installation_in, told
 
 from himalia.site import Site
+from himalia_jobs.disk_words import Level
 from himalia_jobs.doctor import storage
 from himalia_jobs.doctor.here import Here
+from himalia_jobs.engines.disk import DiskLimit, DiskPlace, DiskUse
+from himalia_jobs.layout import DataLayout
+from himalia_jobs.places import Known
 from himalia_jobs.store.schema import open_database
 
 
@@ -100,6 +106,37 @@ def test_a_disk_without_room_for_more_files_is_a_fault(make, monkeypatch):
 
     assert ok is False
     assert "12 more files" in words
+
+
+@pytest.mark.parametrize(("fences", "said"), [(True, "project quota: "), (False, "watched: ")])
+def test_which_limits_of_the_disk_are_in_force_and_who_holds_to_them_is_told(make, monkeypatch, fences, said):
+    monkeypatch.setattr(storage, "find_quota", lambda data: object() if fences else None)
+    monkeypatch.setattr(storage.os, "geteuid", lambda: 0)
+
+    ok, words = told(storage.limits(make(disk={"storage": "50G", "storage_files": 1000, "home_files": 7})))
+
+    limits = "jobs 100 GB; homes 7 files; storages 50.0 GB and 1,000 files; teams without limit"
+    assert (ok, words.strip()) == (True, said + limits)
+
+
+def test_what_is_full_is_told_to_the_administrator(make):
+    here = make(disk={"storage": "1G"})
+    place = DiskPlace(kind="storage", name="abcdefghijkl", limit=DiskLimit(size_bytes=2**30))
+    known = Known(use=DiskUse(place=place, used_bytes=2**31, files=3), level=Level.FULL, since="2026-01-01T00:00:00Z")
+    DataLayout(data=here.data).disk_use.write_text(json.dumps([asdict(known)]))
+
+    ok, words = told(storage.limits(here))
+
+    assert ok is None
+    assert "storage abcdefghijkl is full: 2.0 GB, 3 files." in words
+
+
+@pytest.mark.parametrize("written", ["", "[1]", "{}", '[{"use": {"place": {"kind": "other"}}}]', "null"])
+def test_a_list_of_what_is_full_that_is_not_ours_is_none(make, written):
+    here = make()
+    DataLayout(data=here.data).disk_use.write_text(written)
+
+    assert storage.limits(here).ok is True
 
 
 @pytest.mark.parametrize(("works", "ok", "said"), [(True, True, "overlays"), (False, None, "copies")])

@@ -146,7 +146,7 @@ class Job:
 
     def artifacts(self) -> tuple[Artifact, ...]:
         """Return what it left in /artifacts."""
-        return self.client.artifacts(self.id).artifacts
+        return self.client.all_artifacts(self.id).artifacts
 
     def download(self, to: Path | str = ".", patterns: Sequence[str] = ()) -> list[Path]:
         """Fetch its artifacts into a directory; return what was written."""

@@ -44,6 +44,7 @@ class FakeJob:
     artifacts: dict[str, bytes] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)  #: of artifacts that are no files
     truncated: bool = False
+    page: int = 10_000  #: artifacts told at once
 
     def look(self) -> JobView:
         """Return the next look."""

@@ -74,6 +74,7 @@ class FakeService:
         self.faults: list[tuple[str, str, Fault]] = []
         self.asked: list[tuple[str, str]] = []
         self.headers: list[httpx.Headers] = []
+        self.tags = True  #: whether files come with their entity tags
         self.queries: list[dict[str, str]] = []
         self.requests: list[JobRequest] = []
         self.script: Callable[[FakeJob], None] = lambda job: succeed(job)
@@ -302,14 +303,22 @@ class FakeService:
             for path, content in sorted(job.artifacts.items())
         ]
         live, attempt = job.view.state not in FINAL_STATES, f"{job.view.id}.{max(1, job.view.attempt)}"
-        return _answer(ArtifactList(attempt=attempt, live=live, artifacts=tuple(listed), truncated=job.truncated))
+        begin = int(dict(request.url.params).get("cursor", 0))
+        end = begin + job.page
+        more = end < len(listed)
+        page = {"artifacts": tuple(listed[begin:end]), "cursor": str(end) if more else None}
+        return _answer(ArtifactList(attempt=attempt, live=live, truncated=job.truncated or more, **page))
 
     def _artifact(self, request: httpx.Request, prefix: str, path: str) -> httpx.Response:
         content, asked = self.job(prefix).artifacts[path], request.headers.get("Range")
+        tag = f'"{hash(content):x}"'
+        asked = asked if request.headers.get("If-Range", tag) == tag else None
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
         if start and start >= len(content):
             return httpx.Response(416)
-        return self._blocks(content[start:], path, 206 if asked else 200)
+        answer = self._blocks(content[start:], path, 206 if asked else 200)
+        answer.headers.update({"ETag": tag} if self.tags else {})
+        return answer
 
     def _events(self, request: httpx.Request) -> httpx.Response:
         last = int(request.headers.get("Last-Event-ID", -1))

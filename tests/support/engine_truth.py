@@ -216,8 +216,11 @@ class TruthContract:
             ("runs/metric", "file", 3),
         ]
         assert not more
-        first, more = await bench.engine.artifacts(spec.attempt, 2)
-        assert (len(first), more) == (2, True)
+        pages, after = [], ""
+        while not pages or after:
+            page, after = await bench.engine.artifacts(spec.attempt, 2, after)
+            pages.append(list(page))
+        assert pages == [list(entries[at : at + 2]) for at in (0, 2, 4)]
 
     async def test_only_regular_files_of_the_attempt_are_opened(self, bench):
         spec = await launched(bench, LEAVES)
@@ -240,7 +243,7 @@ class TruthContract:
         for _ in range(2):
             await bench.engine.delete(spec.attempt)
 
-        assert await bench.engine.artifacts(spec.attempt) == ([], False)
+        assert await bench.engine.artifacts(spec.attempt) == ([], "")
 
     # What cannot start.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..harmless import harmless
 from ..models import JobSummary, WaiterView
 from ..moments import expected, localised
 from ..reasons import Reason
@@ -54,10 +54,7 @@ def exit_code(job: JobSummary) -> int:
 
 def printable(text: str) -> str:
     """Return a text that steers no terminal: names of jobs and files are a stranger's."""
-    return "".join(
-        repr(letter)[1:-1] if unicodedata.category(letter) in ("Cc", "Cs") and letter != "\n" else letter
-        for letter in text
-    )
+    return harmless(text)
 
 
 def say(text: str) -> None:

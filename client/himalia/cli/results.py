@@ -18,7 +18,8 @@ from .session import resolve, session
 def artifacts(job_id: str, attempt: int, as_json: bool) -> None:
     """List what a job has written to /artifacts, also while it runs."""
     with session() as client:
-        listing = client.artifacts(resolve(job_id), attempt)
+        ask = client.all_artifacts if as_json else client.artifacts
+        listing = ask(resolve(job_id), attempt)
     if as_json:
         print_json(listing.artifacts)
     elif not listing.artifacts:
@@ -34,7 +35,7 @@ def artifacts(job_id: str, attempt: int, as_json: bool) -> None:
         )
         print_table(("PATH", "SIZE", "CHANGED"), rows)
         if listing.truncated:
-            say("There are more. Fetch them all with `himalia download`.")
+            say("There are more. List them all with --json, or fetch them with `himalia download`.")
 
 
 @click.command()

@@ -46,7 +46,6 @@ from .log_lines import Picked, follow_lines, read_lines
 from .streams import follow_events, follow_log, read_log
 
 PAGE = 100
-MOST_ARTIFACTS = 1_000_000
 
 
 class Client:
@@ -243,10 +242,19 @@ class Client:
         """Yield every change for ever, over broken connections."""
         return follow_events(self.http, last)
 
-    def artifacts(self, job_id: str, attempt: int = 0, *, limit: int | None = None) -> ArtifactList:
-        """Return what is in /artifacts, as much of it as the service tells at once."""
-        query = {"attempt": attempt or None, "limit": limit}
+    def artifacts(self, job_id: str, attempt: int = 0, *, cursor: str | None = None) -> ArtifactList:
+        """Return what is in /artifacts: a page, and the cursor of the next."""
+        query = {"attempt": attempt or None, "cursor": cursor}
         return self.http.model(ArtifactList, "GET", f"jobs/{part(job_id)}/artifacts", query=query)
+
+    def all_artifacts(self, job_id: str, attempt: int = 0) -> ArtifactList:
+        """Return all that is in /artifacts, page by page."""
+        page = self.artifacts(job_id, attempt)
+        found, number = list(page.artifacts), int(page.attempt.partition(".")[2] or 0)
+        while page.cursor:
+            page = self.artifacts(job_id, number, cursor=page.cursor)
+            found += page.artifacts
+        return page.model_copy(update={"artifacts": tuple(found)})
 
     def packages(self, job_id: str, attempt: int = 0) -> str:
         """Return the Python packages that an attempt could import, as `pip freeze` writes them."""
@@ -254,8 +262,7 @@ class Client:
 
     def download(self, job_id: str, to: Path | str, patterns: tuple[str, ...] = (), attempt: int = 0) -> list[Path]:
         """Fetch artifacts (those that match a pattern, or all) into a directory; return what was written."""
-        listing = self.artifacts(job_id, attempt, limit=MOST_ARTIFACTS)
-        return download_artifacts(self.http, listing, job_id, Path(to), patterns)
+        return download_artifacts(self.http, self.all_artifacts(job_id, attempt), job_id, Path(to), patterns)
 
     def metrics(self, job_id: str) -> list[SampleView]:
         """Return what the job used, sampled."""

@@ -66,14 +66,17 @@ def _fetch(http: Http, job_id: str, attempt: int, artifact: Artifact, to: Path) 
 def _receive(http: Http, url: str, attempt: int, out: BinaryIO) -> None:
     """Write a file's bytes; after a cut it goes on where it was."""
     patience = Patience.short()
+    known = ""  #: the tag of the file that a part is here of
     while True:
         here = out.tell()
         headers = {"Range": f"bytes={here}-"} if here else {}
+        headers |= {"If-Range": known} if here and known else {}
         try:
             with http.stream(url, query={"attempt": attempt or None}, headers=headers) as answer:
                 if here and answer.status_code != 206:
                     out.seek(0)
                     out.truncate()
+                known = answer.headers.get("ETag", "")
                 if answer.status_code == NO_SUCH_RANGE:  # it was written anew, and shorter
                     raise httpx.ReadError("the file changed")
                 for block in answer.iter_raw():

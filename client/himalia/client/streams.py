@@ -75,7 +75,7 @@ def follow_events(http: Http, last: int | None) -> Iterator[Event]:
         try:
             with http.stream("events", headers=headers, read_timeout_seconds=KEEP_ALIVE_SECONDS) as answer:
                 patience.renew()
-                for line in answer.iter_lines():
+                for line in _lines(answer.iter_raw()):
                     if line.startswith("id: ") and line[4:].isdigit():
                         seq = int(line[4:])
                     elif line.startswith("data: "):
@@ -118,6 +118,15 @@ def _follow_attempt(http: Http, job_id: str, number: int, offset: int, start: di
             if not (opened and isinstance(error, httpx.ReadTimeout)):
                 patience.lose(error, http.url)
     yield from read_log(http, job_id, attempt=number, offset=offset, start=start)
+
+
+def _lines(blocks: Iterator[bytes]) -> Iterator[str]:
+    """Yield the lines of an event stream: other line ends than its own are part of what somebody wrote."""
+    rest = b""
+    for block in blocks:
+        *whole, rest = (rest + block).split(b"\n")
+        for line in whole:
+            yield line.removesuffix(b"\r").decode("utf-8", "replace")
 
 
 def log_of(job_id: str) -> str:

@@ -158,7 +158,8 @@ class ArtifactList(Answer):
     attempt: str
     live: bool
     artifacts: tuple[Artifact, ...]
-    truncated: bool = False
+    truncated: bool = False  #: there are more
+    cursor: str | None = None  #: asks for the next page; none on the last
 
 
 class SampleView(Answer):

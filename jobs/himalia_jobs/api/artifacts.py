@@ -7,19 +7,25 @@ import os
 from collections.abc import Iterator
 from urllib.parse import quote
 
-from tornado.httputil import _parse_request_range
 from tornado.iostream import StreamClosedError
 
-from himalia.errors import NotFound
+from himalia.errors import FieldError, NotFound, TooLarge
+from himalia.harmless import STEERING
 from himalia.ids import attempt_id
 from himalia.models import Artifact, ArtifactList
 from himalia.states import FINAL_STATES
+from himalia.units import format_size
 
+from ..engines.listing import NoCursor
 from ..store.records import JobRecord
 from .jobs import JobBase
+from .packing import Packing
+from .ranges import MOST_HOLES_BYTES, NotThere, holes, tag, wanted
 from .zipstream import ZipStream
 
 BLOCK_BYTES = 1024 * 1024
+PAGE = 10_000  #: entries of a list
+LARGEST_PAGE = 50_000
 
 #: What a browser may show inside Lab; everything else is octets.
 SAFE_TYPES = {
@@ -42,7 +48,7 @@ class DownloadBase(JobBase):
 
     def attachment(self, name: str) -> None:
         """Set the headers that keep a file from acting as a page of this origin."""
-        base = name.rsplit("/", 1)[-1] or "file"
+        base = STEERING.sub("_", name.rsplit("/", 1)[-1]) or "file"
         plain = "".join(
             letter if letter.isascii() and letter.isprintable() and letter not in '"\\%;' else "_" for letter in base
         )
@@ -56,9 +62,12 @@ class DownloadBase(JobBase):
     async def send_file(self, descriptor: int, name: str) -> None:
         """Send a regular file, or the one range that is asked for; the descriptor is closed."""
         try:
-            size = os.fstat(descriptor).st_size
-            start, end = self._range(size)
+            state = os.fstat(descriptor)
             self.attachment(name)
+            self.set_header("ETag", tag(state))
+            start, end = self._part(state)
+            if self.request.method != "HEAD":
+                await self._must_not_be_hollow(descriptor, name, start, end)
             self.set_header("Content-Length", str(end - start))
             if self.request.method != "HEAD":
                 await self._copy(descriptor, start, end)
@@ -68,22 +77,34 @@ class DownloadBase(JobBase):
             os.close(descriptor)
         self.finish()
 
-    def _range(self, size: int) -> tuple[int, int]:
-        asked = self.request.headers.get("Range", "")
-        parsed = _parse_request_range(asked) if asked and "," not in asked else None
-        if parsed is None:
-            return 0, size
-        start, end = parsed
-        if start is not None and start < 0:
-            start = max(0, size + start)
-        first, last = start or 0, size if end is None else min(end, size)
-        if first >= size or first >= last:
+    def compute_etag(self) -> None:
+        """A file's tag is set where it is sent."""
+
+    def _part(self, state: os.stat_result) -> tuple[int, int]:
+        """Return from where to where a file is sent; all of it where it is not the one any more that the asker has a part of."""
+        size, known = state.st_size, self.request.headers.get("If-Range", "")
+        asked = self.request.headers.get("Range", "") if known in ("", tag(state)) else ""
+        try:
+            part = wanted(asked, size) if asked else None
+        except NotThere:
             self.set_status(416)
             self.set_header("Content-Range", f"bytes */{size}")
             return 0, 0
+        if part is None:
+            return 0, size
         self.set_status(206)
-        self.set_header("Content-Range", f"bytes {first}-{last - 1}/{size}")
-        return first, last
+        self.set_header("Content-Range", f"bytes {part[0]}-{part[1] - 1}/{size}")
+        return part
+
+    async def _must_not_be_hollow(self, descriptor: int, name: str, start: int, end: int) -> None:
+        """Raise TooLarge for a file of little but holes: its size says nothing of what is in it."""
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self.service.file_threads, holes, descriptor, start, end, MOST_HOLES_BYTES)
+        if found is None:
+            raise TooLarge(
+                f"{name!r} says that it is {format_size(end - start)} long, and most of that was never written. "
+                "Pack it in the job (tar --sparse), or ask for a range of it."
+            )
 
     async def _copy(self, descriptor: int, start: int, end: int) -> None:
         loop = asyncio.get_running_loop()
@@ -95,7 +116,7 @@ class DownloadBase(JobBase):
                 self.request.connection.close()  # type: ignore[union-attr]  # it shrank: a short answer must not look whole
                 return
             self.write(block)
-            await self.flush()
+            await self.taken()
             start += len(block)
 
     def attempt_of(self, job: JobRecord) -> str:
@@ -116,13 +137,17 @@ class ArtifactsHandler(DownloadBase):
             self.answer(ArtifactList(attempt="", live=job.state not in FINAL_STATES, artifacts=()))
             return
         attempt = self.attempt_of(job)
-        limit = self.integer("limit", 10_000, least=1, most=200_000)
-        entries, truncated = await self.service.engine.artifacts(attempt, limit)
+        limit = self.integer("limit", PAGE, least=1, most=LARGEST_PAGE)
+        try:
+            entries, cursor = await self.service.engine.artifacts(attempt, limit, self.argument("cursor"))
+        except NoCursor as error:
+            raise FieldError("cursor", "It must be the cursor of a page of this list.") from error
         self.answer(
             ArtifactList(
                 attempt=attempt,
                 live=job.state not in FINAL_STATES,
-                truncated=truncated,
+                truncated=bool(cursor),
+                cursor=cursor or None,
                 artifacts=tuple(
                     Artifact(
                         path=entry.path, type=entry.type, size_bytes=entry.size_bytes, modified_at=entry.modified_at
@@ -154,31 +179,21 @@ class ArtifactsZipHandler(DownloadBase):
     """`GET jobs/{id}/artifacts.zip`."""
 
     async def get(self, prefix: str) -> None:
-        """Stream all files as one zip, not compressed, with bounded memory."""
+        """Stream all files as one zip, not compressed, with bounded memory; what is left out is named in it."""
         job = await self.job(prefix)
         attempt = self.attempt_of(job)
-        entries, _ = await self.service.engine.artifacts(attempt, limit=1_000_000)
         self.attachment(f"{job.name[:40]}-{job.id}-artifacts.zip")
-        loop, threads = asyncio.get_running_loop(), self.service.file_threads
-        stream = ZipStream()
+        packing = Packing(ZipStream(), self.service.engine, attempt)
+        loop = asyncio.get_running_loop()
         try:
-            for entry in entries:
-                if entry.type != "file":
-                    continue
-                try:
-                    descriptor, _ = await self.service.engine.open_artifact(attempt, entry.path)
-                except FileNotFoundError:
-                    continue  # it went away while the job runs
-                blocks = stream.add(entry.path, entry.modified_at, descriptor)
-                try:
-                    while (block := await loop.run_in_executor(threads, _next, blocks)) is not None:
-                        self.write(block)
-                        await self.flush()
-                finally:
-                    os.close(descriptor)
-            self.write(stream.close())
+            async for blocks in packing.parts():
+                while (block := await loop.run_in_executor(self.service.file_threads, _next, blocks)) is not None:
+                    self.write(block)
+                    await self.taken()
         except StreamClosedError:
             return
+        finally:
+            packing.close()
         self.finish()
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from urllib.parse import urlsplit
 
 from jupyterhub.services.auth import HubOAuth, HubOAuthenticated
 from pydantic import BaseModel, ValidationError
@@ -13,6 +15,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import Finish, HTTPError, RequestHandler
 
 from himalia.errors import FieldError, Forbidden, HimaliaError, NotFound, Unauthenticated, Unavailable, Unparsable
+from himalia.harmless import harmless
 from himalia.models.base import to_rfc3339  # noqa: F401  # re-exported for the handlers beside this file
 
 from ..engines.errors import EngineError
@@ -22,9 +25,11 @@ if TYPE_CHECKING:
     from ..service import Service
 
 log = logging.getLogger(__name__)
+access = logging.getLogger("tornado.access")
 ENGINE_SILENT = "The engine that runs containers does not answer. Running jobs go on. Try again in a moment."
 Model = TypeVar("Model", bound=BaseModel)
 ASK_AGAIN_SECONDS = 60.0  #: on a stream that stays open, who reads it is asked for so often
+STALLED_SECONDS = 120.0  #: after which somebody who takes nothing of what was sent is let go
 
 
 class HimaliaHandler(HubOAuthenticated, RequestHandler):
@@ -72,6 +77,18 @@ class HimaliaHandler(HubOAuthenticated, RequestHandler):
             return False
         return True
 
+    async def taken(self) -> None:
+        """Send what was written; raise StreamClosedError when the asker has gone, or takes nothing for long.
+
+        So nobody holds more of the service's memory than one block, and that not for ever.
+        """
+        try:
+            async with asyncio.timeout(STALLED_SECONDS):
+                await self.flush()
+        except TimeoutError as error:
+            self.request.connection.close()  # type: ignore[union-attr]  # a request that is answered has one
+            raise StreamClosedError from error
+
     def check_xsrf_cookie(self) -> None:
         """Refuse a page that is not ours; a request with a token in its header needs no cookie.
 
@@ -79,12 +96,26 @@ class HimaliaHandler(HubOAuthenticated, RequestHandler):
         """
         if not hasattr(self, "person") or getattr(self, "_token_authenticated", False):
             return  # JupyterHub asks before `prepare`, when nobody is known yet
+        if self._is_of_another_origin():
+            raise Forbidden("The request came from a page of another origin. Open Himalia's own page.")
         try:
             super().check_xsrf_cookie()
         except HTTPError as error:
             raise Forbidden(
                 "The request came from another page. Reload the page and try again; a script sends X-XSRFToken."
             ) from error
+
+    def _is_of_another_origin(self) -> bool:
+        """Tell whether a browser says that another site's script asks; changes need our page's token besides."""
+        headers = self.request.headers
+        site, mode = headers.get("Sec-Fetch-Site", ""), headers.get("Sec-Fetch-Mode", "")
+        if site in ("same-origin", "none"):
+            return False
+        # Browsers name the origin of a read only where it is another one.
+        strange = self.request.method in ("GET", "HEAD") and urlsplit(headers.get("Origin", "")).netloc != (
+            self.request.host if "Origin" in headers else ""
+        )
+        return strange or (bool(site) and mode != "navigate")
 
     def get_current_user(self) -> str | None:
         """Return the name of who asks, for tornado's log."""
@@ -93,7 +124,9 @@ class HimaliaHandler(HubOAuthenticated, RequestHandler):
     def body_as(self, model: type[Model]) -> Model:
         """Return the request's body; raise Unparsable or FieldError with the field's name."""
         try:
-            plain = json.loads(self.request.body or b"null", parse_constant=_refuse_constant)
+            plain = json.loads(
+                self.request.body or b"null", parse_constant=_refuse_constant, object_pairs_hook=_each_key_once
+            )
         except (ValueError, RecursionError) as error:
             raise Unparsable(f"The body is no JSON: {str(error)[:200]}.") from error
         if not isinstance(plain, dict):
@@ -115,7 +148,7 @@ class HimaliaHandler(HubOAuthenticated, RequestHandler):
         try:
             return max(least, min(most, int(text)))
         except ValueError as error:
-            raise FieldError(name, f"{text!r} is no whole number.") from error
+            raise FieldError(name, f"{text[:100]!r} is no whole number.") from error
 
     def answer(self, body: BaseModel | dict[str, Any], status: int = 200) -> None:
         """Send a model as JSON."""
@@ -125,10 +158,10 @@ class HimaliaHandler(HubOAuthenticated, RequestHandler):
 
     def log_exception(self, kind: Any, value: Any, trace: Any) -> None:
         """Log bugs with their traceback; what people are told is no bug, and a closed connection is theirs."""
-        if isinstance(value, EngineError):
+        if isinstance(value, (EngineError, HTTPError)):
             log.warning("%s %s: %s", self.request.method, self.request.path, value)
         elif not isinstance(value, (HimaliaError, StreamClosedError, Finish)):
-            super().log_exception(kind, value, trace)
+            log.error("%s %s failed", self.request.method, self.request.path, exc_info=(kind, value, trace))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer an error in the one shape."""
@@ -157,6 +190,15 @@ class HimaliaHandler(HubOAuthenticated, RequestHandler):
         self.finish(json.dumps(error.to_json()))
 
 
+def log_answer(handler: RequestHandler) -> None:
+    """Log what was answered, without the query: somebody may have put a token there."""
+    request, status = handler.request, handler.get_status()
+    level = logging.INFO if status < 400 else logging.WARNING if status < 500 else logging.ERROR
+    seconds = request.request_time()
+    path = harmless(request.path[:500])
+    access.log(level, "%d %s %s (%s) %.0f ms", status, request.method, path, request.remote_ip, seconds * 1000)
+
+
 class NotFoundHandler(HimaliaHandler):
     """Every address that is not ours."""
 
@@ -169,6 +211,13 @@ class NotFoundHandler(HimaliaHandler):
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number in JSON")
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is there twice")
+    return found
 
 
 def _refused(error: ValidationError | RecursionError) -> HimaliaError:

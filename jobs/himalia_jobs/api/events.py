@@ -57,7 +57,7 @@ class EventsHandler(HimaliaHandler):
                 continue
             if not await self.service.changes.wait(KEEP_ALIVE_SECONDS, seen):
                 self.write(": keep-alive\n\n")
-                await self.flush()
+                await self.taken()
 
     def _concerns(self, row: RowMapping) -> bool:
         """Tell whether an event is for who asks: who sees everybody's jobs is not told everybody's notices."""
@@ -85,7 +85,7 @@ class EventsHandler(HimaliaHandler):
     async def _send(self, batch: Sequence[Event]) -> None:
         for event in batch:
             self.write(f"id: {event.seq}\nevent: {event.kind}\ndata: {event.model_dump_json()}\n\n")
-        await self.flush()
+        await self.taken()
 
 
 def _about(row: RowMapping) -> str:

@@ -71,7 +71,7 @@ class LogsHandler(JobBase):
         if left_out:
             self.set_header("Himalia-Log-Gap", str(left_out[0]))
         if follow:
-            await self.flush()  # the reader learns at once that it is connected
+            await self.taken()  # the reader learns at once that it is connected
         if not there:
             current = await self._wait_for_start(job, follow, number or 1)
         while current:
@@ -104,7 +104,7 @@ class LogsHandler(JobBase):
                 offset = chunk.next_offset
                 if shown:
                     self.write(shown)
-                await self.flush()
+                await self.taken()
                 over = False
                 continue
             if over or chunk.ended or not follow:

@@ -10,7 +10,7 @@ from tornado.web import Application
 from ..pages.routes import page_routes
 from ..settings import SERVICE_PREFIX
 from .artifacts import ArtifactHandler, ArtifactsHandler, ArtifactsZipHandler, FileHandler
-from .base import NotFoundHandler
+from .base import NotFoundHandler, log_answer
 from .events import EventsHandler
 from .giving_back import AskHandler, ServersHandler
 from .gpu_modes import GPUModeHandler
@@ -109,6 +109,7 @@ def make_application(service: Service | Refusing) -> Application:
         base=service.settings.base,
         cookie_secret=service.settings.credentials.cookie_secret,
         xsrf_cookies=False,  # `HimaliaHandler.prepare` checks, once it is known whether a cookie or a token spoke
+        log_function=log_answer,
         default_handler_class=NotFoundHandler,
         default_handler_args=shared,
     )

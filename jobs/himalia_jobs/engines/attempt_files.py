@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 
 from ..layout import DataLayout
 from .base import ArtifactEntry, LogChunk, LogTime
-from .hostile import entry_of, first_entries, open_regular
+from .hostile import open_regular
 from .journal import Journal
+from .listing import entry_of, page
 from .logfiles import read_log, read_log_times
 
 Result = TypeVar("Result")
@@ -41,9 +42,11 @@ class AttemptFiles:
         """Return when bytes of the log came."""
         return await self._in_thread(read_log_times, self.layout.attempt(attempt), since, first, last)
 
-    async def artifacts(self, attempt: str, limit: int = 10_000) -> tuple[Sequence[ArtifactEntry], bool]:
-        """Return what is in `/artifacts`, sorted by path."""
-        return await self._in_thread(first_entries, self.layout.attempt(attempt) / "artifacts", limit)
+    async def artifacts(
+        self, attempt: str, limit: int = 10_000, after: str = ""
+    ) -> tuple[Sequence[ArtifactEntry], str]:
+        """Return a page of what is in `/artifacts`, sorted by path."""
+        return await self._in_thread(page, self.layout.attempt(attempt) / "artifacts", limit, after)
 
     async def open_artifact(self, attempt: str, path: str) -> tuple[int, ArtifactEntry]:
         """Return a descriptor of a regular file and its entry."""

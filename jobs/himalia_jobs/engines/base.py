@@ -363,8 +363,10 @@ class Engine(Protocol):
     ) -> Sequence[LogTime]:
         """Return the first entry at a moment or later; without one, those that speak for the bytes `first` to `last`."""
 
-    async def artifacts(self, attempt: str, limit: int = 10_000) -> tuple[Sequence[ArtifactEntry], bool]:
-        """Return what is in `/artifacts`, sorted by path, and whether more than `limit` are there."""
+    async def artifacts(
+        self, attempt: str, limit: int = 10_000, after: str = ""
+    ) -> tuple[Sequence[ArtifactEntry], str]:
+        """Return a page of what is in `/artifacts`, sorted by path, and the cursor (`after`) of the next; none: that was all."""
 
     async def open_artifact(self, attempt: str, path: str) -> tuple[int, ArtifactEntry]:
         """Return a descriptor (the caller closes it) of a regular file and its entry; raise FileNotFoundError for all else."""

@@ -11,14 +11,13 @@ import itertools
 import os
 import re
 import stat
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
-from .base import ArtifactEntry
-
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOOK = (
+    os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+)  #: opens nothing: whoever waits at the other end of a pipe stays waiting
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _NOT_OURS = {
     errno.ENOENT,
     errno.ELOOP,
@@ -30,11 +29,11 @@ _NOT_OURS = {
     errno.ENODEV,
 }
 DEEPEST = 256
-_ESCAPED = re.compile(r"\\x([89a-f][0-9a-f])")  #: a byte that is no UTF-8, as `walk` writes it
+_ESCAPED = re.compile(r"\\x([89a-f][0-9a-f])")  #: a byte that is no UTF-8, as a listing writes it
 
 
 def open_regular(root: Path, path: str) -> int:
-    """Return a descriptor of a regular file below `root`, by its name or as `walk` lists it; raise FileNotFoundError for all else."""
+    """Return a descriptor of a regular file below `root`, by its name or as a listing has it; raise FileNotFoundError for all else."""
     try:
         return _open_regular(root, path)
     except FileNotFoundError:
@@ -50,12 +49,12 @@ def _open_regular(root: Path, path: str) -> int:
         raise FileNotFoundError(path)
     folder = -1
     try:
-        folder = os.open(root, _DIRECTORY)
+        folder = os.open(root, DIRECTORY)
         for part in parts[:-1]:
-            inner = os.open(part, _DIRECTORY, dir_fd=folder)
+            inner = os.open(part, DIRECTORY, dir_fd=folder)
             os.close(folder)
             folder = inner
-        descriptor = os.open(parts[-1], _FILE, dir_fd=folder)
+        return _open_looked_at(parts[-1], folder)
     except (OSError, ValueError) as error:
         if isinstance(error, ValueError) or error.errno in _NOT_OURS:
             raise FileNotFoundError(path) from error
@@ -63,10 +62,17 @@ def _open_regular(root: Path, path: str) -> int:
     finally:
         if folder >= 0:
             os.close(folder)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise FileNotFoundError(path)
-    return descriptor
+
+
+def _open_looked_at(name: str, folder: int) -> int:
+    """Return a descriptor of a regular file; links, pipes, sockets and devices are looked at, never opened."""
+    found = os.open(name, _LOOK, dir_fd=folder)
+    try:
+        if not stat.S_ISREG(os.fstat(found).st_mode):
+            raise FileNotFoundError(name)
+        return os.open(f"/proc/self/fd/{found}", _READ)  # what was looked at, whatever has its name by now
+    finally:
+        os.close(found)
 
 
 def read_small(root: Path, name: str, limit: int) -> bytes | None:
@@ -86,9 +92,9 @@ def folder_names(root: Path, path: str, most: int) -> list[str]:
     """Return the names in a directory below `root`, so many at most; none where it is missing or behind a link."""
     folder = -1
     try:
-        folder = os.open(root, _DIRECTORY)
+        folder = os.open(root, DIRECTORY)
         for part in path.split("/"):
-            inner = os.open(part, _DIRECTORY, dir_fd=folder)
+            inner = os.open(part, DIRECTORY, dir_fd=folder)
             os.close(folder)
             folder = inner
         with os.scandir(folder) as found:
@@ -98,53 +104,3 @@ def folder_names(root: Path, path: str, most: int) -> list[str]:
     finally:
         if folder >= 0:
             os.close(folder)
-
-
-def walk(root: Path) -> Iterator[ArtifactEntry]:
-    """Yield everything below `root`; links and odd things are listed, never opened. Names that are no UTF-8 are escaped."""
-    try:
-        folder = os.open(root, _DIRECTORY)
-    except OSError:
-        return
-    yield from _walk(folder, "", 0)
-
-
-def first_entries(root: Path, limit: int) -> tuple[list[ArtifactEntry], bool]:
-    """Return the first entries below `root`, sorted by path, and whether there are more."""
-    found = list(itertools.islice(walk(root), limit + 1))
-    return found[:limit], len(found) > limit
-
-
-def entry_of(path: str, state: os.stat_result) -> ArtifactEntry:
-    """Return the entry of something that was looked at."""
-    modified = datetime.fromtimestamp(max(0.0, min(state.st_mtime, 4e9)), UTC)
-    mode = state.st_mode
-    if stat.S_ISREG(mode):
-        return ArtifactEntry(path=path, type="file", size_bytes=state.st_size, modified_at=modified)
-    if stat.S_ISDIR(mode):
-        return ArtifactEntry(path=path, type="dir", size_bytes=0, modified_at=modified)
-    kind = "symlink" if stat.S_ISLNK(mode) else "other"
-    return ArtifactEntry(path=path, type=kind, size_bytes=0, modified_at=modified)  # type: ignore[arg-type]  # one of two literals
-
-
-def _walk(folder: int, prefix: str, depth: int) -> Iterator[ArtifactEntry]:
-    """Yield what a directory holds; its descriptor is closed."""
-    try:
-        with os.scandir(folder) as found:
-            names = sorted(entry.name for entry in found)
-        for name in names:
-            path = prefix + name
-            try:
-                state = os.stat(name, dir_fd=folder, follow_symlinks=False)
-                yield entry_of(_printable(path), state)
-                if stat.S_ISDIR(state.st_mode) and depth < DEEPEST:
-                    yield from _walk(os.open(name, _DIRECTORY, dir_fd=folder), f"{path}/", depth + 1)
-            except OSError:
-                continue  # it went away, or became something else, between the two looks
-    finally:
-        os.close(folder)
-
-
-def _printable(path: str) -> str:
-    """Return a name that JSON can carry; bytes that are no UTF-8 come out as they would be escaped."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

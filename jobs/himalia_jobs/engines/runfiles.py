@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from .base import Collected
-from .hostile import read_small, walk
+from .hostile import read_small
+from .listing import walk
 from .logfiles import LOG, seal_log
 
 EXIT_RECORD = "exit.json"
@@ -53,5 +54,8 @@ def seal(own: Path, log_limit: int) -> Collected:
     """Seal the log, no more than a limit of it, and count the artifacts of an attempt that has ended."""
     own.mkdir(parents=True, exist_ok=True)
     size, digest = seal_log(own, log_limit)
-    files = [entry.size_bytes for entry in walk(own / "artifacts") if entry.type == "file"]
-    return Collected(artifact_count=len(files), artifact_bytes=sum(files), log_bytes=size, log_sha256=digest)
+    count = total = 0
+    for entry in walk(own / "artifacts"):
+        if entry.type == "file":
+            count, total = count + 1, total + entry.size_bytes
+    return Collected(artifact_count=count, artifact_bytes=total, log_bytes=size, log_sha256=digest)

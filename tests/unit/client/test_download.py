@@ -81,7 +81,23 @@ def test_a_service_that_knows_no_ranges_sends_it_all_again(service, client, job,
     assert files(tmp_path) == {"model.bin": b"0123456789"}
 
 
+@pytest.mark.fault(95)
+def test_a_file_that_is_another_one_after_a_cut_is_fetched_anew_and_never_mixed(service, client, job, tmp_path):
+    service.cuts["model.bin"] = [4]
+
+    def write_anew(request):
+        if request.headers.get("Range"):
+            job.artifacts["model.bin"] = b"abcdefghijklm"
+        return service(request)
+
+    client.http._client._transport = httpx.MockTransport(write_anew)
+    client.download(job.view.id, tmp_path, ("model.bin",))
+
+    assert files(tmp_path) == {"model.bin": b"abcdefghijklm"}
+
+
 def test_a_file_that_was_written_anew_and_shorter_is_fetched_anew(service, client, job, tmp_path):
+    service.tags = False
     service.cuts["model.bin"] = [8]
 
     def shrink(request):
@@ -182,6 +198,15 @@ def test_names_as_long_as_names_may_be_are_written(client, job, tmp_path):
     client.download(job.view.id, tmp_path)
 
     assert files(tmp_path) == {name: b"x"}
+
+
+@pytest.mark.fault(41)
+def test_artifacts_of_many_pages_are_all_fetched(client, job, tmp_path):
+    job.page = 1
+
+    client.download(job.view.id, tmp_path)
+
+    assert files(tmp_path) == job.artifacts
 
 
 def test_more_artifacts_than_are_told_are_never_fetched_in_part(client, job, tmp_path):

@@ -174,6 +174,19 @@ def test_events_resume_after_the_last_one_that_came(service, client):
     assert [headers.get("Last-Event-ID") for headers in service.headers] == [None, "2", "2"]
 
 
+@pytest.mark.fault(38)
+@pytest.mark.parametrize("line_end", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c"])
+def test_a_text_of_somebody_looks_like_no_event(service, client, line_end):
+    forged = line_end.join(["", "id: 999", "event: resync", 'data: {"seq": 999}', ""])
+    service.events = [one.model_copy(update={"detail": forged}) for one in events(1, 2)]
+    service.cuts["events"] = [10**6]
+
+    seen = list(islice(client.events(), 2))
+
+    assert [(event.seq, event.detail) for event in seen] == [(1, forged), (2, forged)]
+    assert [headers.get("Last-Event-ID") for headers in service.headers] == [None]
+
+
 @pytest.mark.fault(98)
 def test_events_go_on_from_where_somebody_left(service, client):
     service.events = events(1, 2, 3)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import os
 import zipfile
@@ -12,6 +11,7 @@ import pytest
 from service_at_work import AtWork
 
 from himalia.states import JobState
+from himalia_jobs.api.zipstream import member
 
 pytestmark = pytest.mark.asyncio
 
@@ -30,6 +30,13 @@ NAMES = (
     "tab\there",
     "?query#hash",
     "...",
+    "..%2f..%2fetc",
+    "..\\..\\evil",
+    "<img src=x onerror=alert(1)>.svg",
+    "gpj.\u202eexe",
+    "CON",
+    "x" * 255,
+    "😀",
 )
 
 
@@ -40,6 +47,7 @@ async def with_artifacts(work: AtWork, *names: str, state: JobState = JobState.S
     return f"jobs/{job['id']}", f"jobs/{job['id']}/artifacts"
 
 
+@pytest.mark.fault(48)
 async def test_names_of_every_kind_are_listed_fetched_and_zipped(work: AtWork):
     job, artifacts = await with_artifacts(work, *NAMES)
 
@@ -50,10 +58,14 @@ async def test_names_of_every_kind_are_listed_fetched_and_zipped(work: AtWork):
     assert {entry["path"] for entry in listed["artifacts"] if entry["type"] == "file"} == set(NAMES)
     assert (listed["live"], listed["truncated"], listed["attempt"].partition(".")[2]) == (False, False, "1")
     assert fetched == {name: f"content of {name}" for name in NAMES}
-    assert {name: zipped.read(name).decode() for name in zipped.namelist()} == fetched
+    assert {name: zipped.read(name).decode() for name in zipped.namelist()} == {
+        member(name): content for name, content in fetched.items()
+    }
     assert zipped.testzip() is None
 
 
+@pytest.mark.fault(48)
+@pytest.mark.fault(49)
 async def test_every_download_is_an_attachment_that_cannot_act_as_a_page(work: AtWork):
     _, artifacts = await with_artifacts(work, *NAMES)
 
@@ -61,15 +73,33 @@ async def test_every_download_is_an_attachment_that_cannot_act_as_a_page(work: A
         headers = (await work.ask("GET", path)).headers
         assert headers["Content-Disposition"].startswith('attachment; filename="'), path
         assert headers["Content-Disposition"].isascii()
+        assert "%0A" not in headers["Content-Disposition"] and "%E2%80%AE" not in headers["Content-Disposition"]
+        assert headers["Content-Disposition"].count('"') == 2
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Content-Security-Policy"] == "sandbox; default-src 'none'"
         assert "html" not in headers["Content-Type"]
         assert "svg" not in headers["Content-Type"]
 
 
+MANY = ",".join("0-9" for _ in range(1_000))
+
+
+@pytest.mark.fault(95)
 @pytest.mark.parametrize(
     ("asked", "status", "body", "told"),
     [
+        ("bytes=0-", 206, b"0123456789", "bytes 0-9/10"),
+        ("bytes=-1", 206, b"9", "bytes 9-9/10"),
+        ("bytes=-0", 416, b"", "bytes */10"),
+        ("BYTES = 1-2", 206, b"12", "bytes 1-2/10"),
+        (f"bytes={MANY}", 416, b"", "bytes */10"),
+        ("bytes=" + ",".join("0-4" for _ in range(99)) + ",3-6", 206, b"0123456", "bytes 0-6/10"),
+        ("bytes=0-1,2-3,99-", 206, b"0123", "bytes 0-3/10"),
+        ("bytes=50-,60-70", 416, b"", "bytes */10"),
+        ("bytes=5-2", 200, b"0123456789", None),
+        ("bytes=0-99999999999999999999999", 200, b"0123456789", None),
+        ("bytes=-", 200, b"0123456789", None),
+        ("bytes=", 200, b"0123456789", None),
         ("bytes=0-3", 206, b"0123", "bytes 0-3/10"),
         ("bytes=4-", 206, b"456789", "bytes 4-9/10"),
         ("bytes=-3", 206, b"789", "bytes 7-9/10"),
@@ -111,6 +141,8 @@ async def test_an_empty_file_is_served(work: AtWork):
     assert (answer.status_code, answer.content) == (200, b"")
 
 
+@pytest.mark.fault(45)
+@pytest.mark.fault(46)
 async def test_nothing_is_followed_out_of_the_artifacts(work: AtWork):
     job = await work.submit()
     own = await work.attempt(job["id"], JobState.RUNNING, log=b"the log")
@@ -141,9 +173,98 @@ async def test_nothing_is_followed_out_of_the_artifacts(work: AtWork):
         assert answer.status_code in (400, 404), path
         assert set(answer.json()) == {"error"}
     zipped = zipfile.ZipFile(io.BytesIO((await work.ask("GET", f"jobs/{job['id']}/artifacts.zip")).content))
-    assert zipped.namelist() == []
+    assert zipped.namelist() == ["himalia-left-out.txt"]
+    assert zipped.read("himalia-left-out.txt").decode().splitlines() == [
+        "Not in this zip:",
+        "'link': a link, which is never followed",
+        "'pipe': neither a file nor a directory",
+        "'up': a link, which is never followed",
+    ]
 
 
+@pytest.mark.fault(95)
+async def test_a_part_is_sent_of_the_file_that_it_was_asked_of_or_all_of_the_new_one(work: AtWork):
+    job = await work.submit()
+    own = await work.attempt(job["id"], JobState.RUNNING)
+    file, path = own / "artifacts" / "ten", f"jobs/{job['id']}/artifacts/ten"
+    file.write_bytes(b"0123456789")
+    tag = (await work.ask("GET", path)).headers["ETag"]
+
+    same = await work.ask("GET", path, headers={"Range": "bytes=4-", "If-Range": tag})
+    file.write_bytes(b"abcdefghij")
+    other = await work.ask("GET", path, headers={"Range": "bytes=4-", "If-Range": tag})
+    dated = await work.ask("GET", path, headers={"Range": "bytes=4-", "If-Range": "Tue, 01 Dec 2026 00:00:00 GMT"})
+
+    assert (same.status_code, same.content) == (206, b"456789")
+    assert (other.status_code, other.content) == (dated.status_code, dated.content) == (200, b"abcdefghij")
+    assert other.headers["ETag"] != tag
+
+
+@pytest.mark.fault(44)
+async def test_a_file_that_claims_a_terabyte_is_refused_and_left_out_of_the_zip_without_being_read(
+    work: AtWork, monkeypatch
+):
+    job = await work.submit()
+    own = await work.attempt(job["id"], JobState.RUNNING)
+    for name, size in (("huge", 2**40), ("small", 100_000)):
+        with (own / "artifacts" / name).open("wb") as file:
+            file.write(b"begin")
+            file.truncate(size)
+    path, read = f"jobs/{job['id']}/artifacts", []
+    real = os.pread
+    monkeypatch.setattr(os, "pread", lambda *asked: read.append(asked[1]) or real(*asked))
+
+    listed = {one["path"]: one["size_bytes"] for one in (await work.ask("GET", path)).json()["artifacts"]}
+    whole = await work.ask("GET", f"{path}/huge")
+    head = await work.ask("HEAD", f"{path}/huge")
+    part = await work.ask("GET", f"{path}/huge", headers={"Range": "bytes=0-9"})
+    zipped = zipfile.ZipFile(io.BytesIO((await work.ask("GET", f"{path}.zip")).content))
+
+    assert listed == {"huge": 2**40, "small": 100_000}
+    assert (whole.status_code, whole.json()["error"]["code"]) == (413, "too_large")
+    assert "most of that was never written" in whole.json()["error"]["message"]
+    assert head.headers["Content-Length"] == str(2**40)
+    assert (part.status_code, part.content) == (206, b"begin\0\0\0\0\0")
+    assert zipped.namelist() == ["small", "himalia-left-out.txt"]
+    assert "'huge': little but holes" in zipped.read("himalia-left-out.txt").decode()
+    assert zipped.read("small") == b"begin" + bytes(99_995)
+    assert sum(read) < 10 * 2**20
+
+
+@pytest.mark.fault(44)
+async def test_many_files_with_holes_are_as_bad_as_one(work: AtWork, monkeypatch):
+    monkeypatch.setattr("himalia_jobs.api.packing.MOST_HOLES_BYTES", 2_500_000)
+    job = await work.submit()
+    own = await work.attempt(job["id"], JobState.RUNNING)
+    for number in range(4):
+        with (own / "artifacts" / f"{number}").open("wb") as file:
+            file.truncate(1_000_000)
+            file.seek(600_000)
+            file.write(b"x")
+
+    zipped = zipfile.ZipFile(io.BytesIO((await work.ask("GET", f"jobs/{job['id']}/artifacts.zip")).content))
+
+    assert zipped.namelist() == ["0", "1", "himalia-left-out.txt"]
+
+
+@pytest.mark.fault(41)
+async def test_artifacts_are_listed_page_by_page(work: AtWork):
+    _, artifacts = await with_artifacts(work, *(f"{number:02}/file" for number in range(6)))
+    found, query = [], "?limit=5"
+
+    while query:
+        page = (await work.ask("GET", artifacts + query)).json()
+        found.append([one["path"] for one in page["artifacts"]])
+        query = f"?limit=5&cursor={quote(page['cursor'])}" if page["cursor"] else ""
+        assert page["truncated"] == bool(query)
+
+    assert [len(page) for page in found] == [5, 5, 2]
+    assert sum(found, []) == [path for number in range(6) for path in (f"{number:02}", f"{number:02}/file")]
+    assert (await work.ask("GET", f"{artifacts}?cursor=x")).status_code == 422
+    assert len((await work.ask("GET", f"{artifacts}?limit=1000000000")).json()["artifacts"]) == 12
+
+
+@pytest.mark.fault(48)
 async def test_a_name_that_is_no_utf_8_can_be_fetched_as_it_is_listed(work: AtWork):
     job = await work.submit()
     own = await work.attempt(job["id"], JobState.RUNNING)
@@ -162,6 +283,7 @@ async def test_a_name_that_is_no_utf_8_can_be_fetched_as_it_is_listed(work: AtWo
     )
 
 
+@pytest.mark.fault(45)
 async def test_an_artifacts_directory_that_is_a_link_gives_nothing(work: AtWork):
     job = await work.submit()
     own = await work.attempt(job["id"], JobState.RUNNING)
@@ -213,111 +335,6 @@ async def test_a_job_that_waits_has_no_artifacts_yet(work: AtWork):
     assert (answer.status_code, answer.json()["artifacts"], answer.json()["live"]) == (200, [], True)
     assert (await work.ask("GET", f"jobs/{job['id']}/artifacts/a")).status_code == 404
     assert (await work.ask("GET", f"jobs/{job['id']}/artifacts.zip")).status_code == 404
-
-
-async def test_a_log_is_read_from_any_offset(work: AtWork):
-    job = await work.submit()
-    await work.attempt(job["id"], JobState.RUNNING, log=b"\xff\r\0line\n")
-    path = f"jobs/{job['id']}/logs"
-
-    whole, part = await work.ask("GET", path), await work.ask("GET", f"{path}?offset=3")
-
-    assert (whole.content, part.content, part.headers["Himalia-Log-Offset"]) == (b"\xff\r\0line\n", b"line\n", "3")
-    assert whole.headers["Content-Type"] == "application/octet-stream"
-    assert (await work.ask("GET", f"{path}?offset=8")).content == b""
-    assert (await work.ask("GET", f"{path}?offset=-5")).content == b"\xff\r\0line\n"
-
-
-@pytest.mark.parametrize("query", ["offset=x", "offset=1.5", "attempt=x"])
-async def test_an_offset_or_attempt_that_is_no_number_is_told(work: AtWork, query):
-    job = await work.submit()
-
-    assert (await work.ask("GET", f"jobs/{job['id']}/logs?{query}")).status_code == 422
-
-
-@pytest.mark.parametrize("follow", ["", "&follow=1"])
-async def test_an_offset_past_the_end_of_a_sealed_log_is_told(work: AtWork, follow):
-    job = await work.submit()
-    own = await work.attempt(job["id"], JobState.SUCCEEDED)
-    (own / "log").write_bytes(b"sealed")
-
-    answer = await work.ask("GET", f"jobs/{job['id']}/logs?offset=7{follow}")
-
-    assert (answer.status_code, list(answer.json()["error"]["fields"])) == (422, ["offset"])
-
-
-async def test_the_log_of_a_job_that_waits_is_empty_and_an_attempt_to_come_is_not_there(work: AtWork):
-    job = await work.submit()
-
-    assert (await work.ask("GET", f"jobs/{job['id']}/logs")).content == b""
-    assert (await work.ask("GET", f"jobs/{job['id']}/logs?attempt=1")).status_code == 404
-
-
-async def test_a_follower_sees_each_line_as_it_comes_and_the_end(work: AtWork):
-    job = await work.submit()
-    own = await work.attempt(job["id"], JobState.RUNNING, log=b"one\n")
-    path = f"/services/jobs/api/jobs/{job['id']}/logs?follow=1"
-
-    async with asyncio.timeout(20), work.http.stream("GET", path, headers={"Authorization": "Bearer ada-token"}) as log:
-        pieces = log.aiter_bytes()
-        first = await anext(pieces)
-        with (own / "run" / "log").open("ab") as file:
-            file.write(b"two\n")
-        second = await anext(pieces)
-        await end(work, job["id"])
-        rest = [piece async for piece in pieces]
-
-    assert (first, second, rest) == (b"one\n", b"two\n", [])
-
-
-async def test_a_follower_who_comes_before_the_start_sees_the_first_byte(work: AtWork):
-    job = await work.submit()
-    path = f"/services/jobs/api/jobs/{job['id']}/logs?follow=1"
-
-    async with asyncio.timeout(20), work.http.stream("GET", path, headers={"Authorization": "Bearer ada-token"}) as log:
-        await work.attempt(job["id"], JobState.RUNNING, log=b"first\n")
-        work.service.changes.tell()
-        assert await anext(log.aiter_bytes()) == b"first\n"
-
-
-async def test_a_follower_goes_on_with_the_next_attempt(work: AtWork):
-    job = await work.submit(retries=1)
-    await work.attempt(job["id"], JobState.QUEUED, log=b"first try\n")
-    path = f"/services/jobs/api/jobs/{job['id']}/logs?follow=1"
-    headers = {"Authorization": "Bearer ada-token"}
-    await work.service.db.write(
-        lambda db: db.exec_driver_sql("UPDATE attempts SET finished_at = '2026-01-01T00:00:00Z'")
-    )
-
-    async with asyncio.timeout(20), work.http.stream("GET", path, headers=headers) as log:
-        pieces = log.aiter_bytes()
-        assert await anext(pieces) == b"first try\n"
-        await work.attempt(job["id"], JobState.RUNNING, log=b"second try\n")
-        work.service.changes.tell()
-        assert await anext(pieces) == b"second try\n"
-        await end(work, job["id"])
-        assert [piece async for piece in pieces] == []
-
-
-@pytest.mark.parametrize("kind", ["link", "directory", "pipe"])
-async def test_a_log_that_the_job_has_replaced_gives_nothing_of_the_host(work: AtWork, kind):
-    job = await work.submit()
-    own = await work.attempt(job["id"], JobState.RUNNING)
-    log = own / "run" / "log"
-    log.unlink()
-    {"link": lambda: log.symlink_to("/etc/passwd"), "directory": log.mkdir, "pipe": lambda: os.mkfifo(log)}[kind]()
-
-    answer = await work.ask("GET", f"jobs/{job['id']}/logs")
-
-    assert (answer.status_code, answer.content) == (200, b"")
-
-
-async def end(work: AtWork, job_id: str) -> None:
-    """Let a job have ended."""
-    await work.service.db.write(
-        lambda db: db.exec_driver_sql("UPDATE jobs SET state = 'succeeded' WHERE id = ?", (job_id,))
-    )
-    work.service.changes.tell()
 
 
 async def test_the_packages_of_an_attempt_are_told_or_that_they_are_not_known(work: AtWork):

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from himalia_jobs.api.zipstream import BLOCK_BYTES, ZipStream
+from himalia_jobs.api.zipstream import BLOCK_BYTES, KEPT_BYTES, ZipStream, member
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 
@@ -35,7 +35,9 @@ def zipped(files: dict[str, bytes], moment: datetime = NOW) -> bytes:
             parts += list(stream.add(name, moment, descriptor))
         finally:
             os.close(descriptor)
-    return b"".join([*parts, stream.close()])
+    parts += list(stream.finish())
+    stream.close()
+    return b"".join(parts)
 
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=60).filter(
@@ -48,8 +50,56 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=
 def test_names_and_contents_of_every_kind_come_back(files):
     found = zipfile.ZipFile(io.BytesIO(zipped(files)))
 
-    assert {name: found.read(name) for name in found.namelist()} == files
+    assert {name: found.read(name) for name in found.namelist()} == {member(name): files[name] for name in files}
     assert found.testzip() is None
+
+
+@pytest.mark.fault(48)
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("a/..%2f/b", "a/..%2f/b"),
+        ("back\\slash", "back\\slash"),
+        ("..\\..\\evil.exe", ".._.._evil.exe"),
+        ("dir/..\\..\\evil", "dir/.._.._evil"),
+        ("\\\\server\\share", "__server_share"),
+        ("C:evil", "C_evil"),
+        ("CON", "CON"),
+    ],
+)
+def test_a_name_leads_no_program_of_whatever_system_out_of_where_it_unpacks(path, name):
+    assert zipfile.ZipFile(io.BytesIO(zipped({path: b"x"}))).namelist() == [name]
+
+
+@pytest.mark.fault(41)
+def test_memory_stays_small_however_many_files_there_are():
+    empty, stream, files = descriptor_of(b""), ZipStream(), 20_000
+    sent = bytearray()
+    for block in stream.add("first", NOW, empty):
+        sent += block
+    tracemalloc.start()
+
+    for number in range(files):
+        for block in stream.add(f"{number:0200}", NOW, empty):
+            sent += block if number % 1000 == 0 else b""
+    size = sum(len(block) for block in stream.finish())
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    stream.close()
+    os.close(empty)
+
+    assert size > 4 * KEPT_BYTES
+    assert most < 4 * KEPT_BYTES
+
+
+def test_a_zip_of_more_files_than_old_programs_count_is_read_whole():
+    empty, stream, files = descriptor_of(b""), ZipStream(), 70_000
+    sent = [block for number in range(files) for block in stream.add(f"{number}", NOW, empty)]
+    sent += list(stream.finish())
+    stream.close()
+    os.close(empty)
+
+    assert len(zipfile.ZipFile(io.BytesIO(b"".join(sent))).namelist()) == files
 
 
 def test_another_program_can_read_it(tmp_path):
@@ -85,6 +135,7 @@ def test_memory_stays_small_whatever_is_sent(tmp_path):
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     os.close(descriptor)
+    stream.close()
 
     assert sent > 100 * BLOCK_BYTES
     assert most < 8 * BLOCK_BYTES
@@ -98,6 +149,7 @@ def test_a_file_that_grows_while_it_is_sent_is_whole_as_far_as_it_went():
     parts += list(blocks)
     os.close(descriptor)
 
-    found = zipfile.ZipFile(io.BytesIO(b"".join([*parts, stream.close()])))
+    found = zipfile.ZipFile(io.BytesIO(b"".join([*parts, *stream.finish()])))
+    stream.close()
 
     assert found.read("grows") == b"x" * BLOCK_BYTES + b"y" * 10

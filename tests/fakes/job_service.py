@@ -316,9 +316,7 @@ class FakeService:
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
         if start and start >= len(content):
             return httpx.Response(416)
-        answer = self._blocks(content[start:], path, 206 if asked else 200)
-        answer.headers.update({"ETag": tag} if self.tags else {})
-        return answer
+        return self._blocks(content[start:], path, 206 if asked else 200, {"ETag": tag} if self.tags else {})
 
     def _events(self, request: httpx.Request) -> httpx.Response:
         last = int(request.headers.get("Last-Event-ID", -1))
@@ -360,9 +358,9 @@ class FakeService:
         del self.projects[name]
         return httpx.Response(204)
 
-    def _blocks(self, content: bytes, ending: str, status: int = 200) -> httpx.Response:
+    def _blocks(self, content: bytes, ending: str, status: int = 200, headers: Any = None) -> httpx.Response:
         cuts = self.cuts.get(ending)
-        return httpx.Response(status, stream=Blocks(content, cuts.pop(0) if cuts else None))
+        return httpx.Response(status, headers=headers, stream=Blocks(content, cuts.pop(0) if cuts else None))
 
 
 ID = r"([^/]+)"

@@ -75,7 +75,7 @@ def follow_events(http: Http, last: int | None) -> Iterator[Event]:
         try:
             with http.stream("events", headers=headers, read_timeout_seconds=KEEP_ALIVE_SECONDS) as answer:
                 patience.renew()
-                for line in _lines(answer.iter_raw()):
+                for line in _lines(answer.iter_bytes()):
                     if line.startswith("id: ") and line[4:].isdigit():
                         seq = int(line[4:])
                     elif line.startswith("data: "):

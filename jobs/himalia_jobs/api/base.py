@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 access = logging.getLogger("tornado.access")
 ENGINE_SILENT = "The engine that runs containers does not answer. Running jobs go on. Try again in a moment."
+ANOTHER_PAGE = "The request came from another page. Reload the page and try again; a script sends X-XSRFToken."
 Model = TypeVar("Model", bound=BaseModel)
 ASK_AGAIN_SECONDS = 60.0  #: on a stream that stays open, who reads it is asked for so often
 STALLED_SECONDS = 120.0  #: after which somebody who takes nothing of what was sent is let go
@@ -97,13 +98,11 @@ class HimaliaHandler(HubOAuthenticated, RequestHandler):
         if not hasattr(self, "person") or getattr(self, "_token_authenticated", False):
             return  # JupyterHub asks before `prepare`, when nobody is known yet
         if self._is_of_another_origin():
-            raise Forbidden("The request came from a page of another origin. Open Himalia's own page.")
+            raise Forbidden(ANOTHER_PAGE)
         try:
             super().check_xsrf_cookie()
         except HTTPError as error:
-            raise Forbidden(
-                "The request came from another page. Reload the page and try again; a script sends X-XSRFToken."
-            ) from error
+            raise Forbidden(ANOTHER_PAGE) from error
 
     def _is_of_another_origin(self) -> bool:
         """Tell whether a browser says that another site's script asks; changes need our page's token besides."""

@@ -11,7 +11,7 @@ import httpx
 from blake3 import blake3
 
 from himalia.ids import new_id
-from himalia.models import AttemptView, JobView, ProfileView
+from himalia.models import Artifact, AttemptView, JobView, ProfileView
 from himalia.reasons import Reason
 from himalia.snapshot.wire import BLOCK_BYTES, END, PLAIN, SQUEEZED, unfolded
 from himalia.states import JobState
@@ -51,6 +51,16 @@ class FakeJob:
         if self.looks:
             self.become(**self.looks.pop(0))
         return self.view
+
+    def artifacts_page(self, begin: int) -> dict[str, Any]:
+        """Return what a list of the artifacts has from one of them on."""
+        listed = [
+            Artifact(path=path, type=self.kinds.get(path, "file"), size_bytes=len(content), modified_at=NOW)
+            for path, content in sorted(self.artifacts.items())
+        ]
+        end = begin + self.page
+        cursor = str(end) if end < len(listed) else None
+        return {"artifacts": tuple(listed[begin:end]), "cursor": cursor, "truncated": self.truncated or bool(cursor)}
 
     def become(self, **changes: Any) -> None:
         """Change what is to be seen."""

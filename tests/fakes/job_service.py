@@ -15,7 +15,6 @@ from himalia.errors import Busy, FieldError, Forbidden, HimaliaError, NotFound, 
 from himalia.gpus import SlotHealth
 from himalia.ids import new_id
 from himalia.models import (
-    Artifact,
     ArtifactList,
     Event,
     ExtendRequest,
@@ -298,16 +297,9 @@ class FakeService:
 
     def _artifacts(self, request: httpx.Request, prefix: str) -> httpx.Response:
         job = self.job(prefix)
-        listed = [
-            Artifact(path=path, type=job.kinds.get(path, "file"), size_bytes=len(content), modified_at=NOW)
-            for path, content in sorted(job.artifacts.items())
-        ]
         live, attempt = job.view.state not in FINAL_STATES, f"{job.view.id}.{max(1, job.view.attempt)}"
-        begin = int(dict(request.url.params).get("cursor", 0))
-        end = begin + job.page
-        more = end < len(listed)
-        page = {"artifacts": tuple(listed[begin:end]), "cursor": str(end) if more else None}
-        return _answer(ArtifactList(attempt=attempt, live=live, truncated=job.truncated or more, **page))
+        page = job.artifacts_page(int(dict(request.url.params).get("cursor", 0)))
+        return _answer(ArtifactList(attempt=attempt, live=live, **page))
 
     def _artifact(self, request: httpx.Request, prefix: str, path: str) -> httpx.Response:
         content, asked = self.job(prefix).artifacts[path], request.headers.get("Range")

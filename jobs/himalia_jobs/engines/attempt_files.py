@@ -42,11 +42,9 @@ class AttemptFiles:
         """Return when bytes of the log came."""
         return await self._in_thread(read_log_times, self.layout.attempt(attempt), since, first, last)
 
-    async def artifacts(
-        self, attempt: str, limit: int = 10_000, after: str = ""
-    ) -> tuple[Sequence[ArtifactEntry], str]:
+    async def artifacts(self, attempt: str, most: int = 10_000, after: str = "") -> tuple[Sequence[ArtifactEntry], str]:
         """Return a page of what is in `/artifacts`, sorted by path."""
-        return await self._in_thread(page, self.layout.attempt(attempt) / "artifacts", limit, after)
+        return await self._in_thread(page, self.layout.attempt(attempt) / "artifacts", most, after)
 
     async def open_artifact(self, attempt: str, path: str) -> tuple[int, ArtifactEntry]:
         """Return a descriptor of a regular file and its entry."""

@@ -363,9 +363,7 @@ class Engine(Protocol):
     ) -> Sequence[LogTime]:
         """Return the first entry at a moment or later; without one, those that speak for the bytes `first` to `last`."""
 
-    async def artifacts(
-        self, attempt: str, limit: int = 10_000, after: str = ""
-    ) -> tuple[Sequence[ArtifactEntry], str]:
+    async def artifacts(self, attempt: str, most: int = 10_000, after: str = "") -> tuple[Sequence[ArtifactEntry], str]:
         """Return a page of what is in `/artifacts`, sorted by path, and the cursor (`after`) of the next; none: that was all."""
 
     async def open_artifact(self, attempt: str, path: str) -> tuple[int, ArtifactEntry]:

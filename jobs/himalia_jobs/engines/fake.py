@@ -187,13 +187,11 @@ class FakeEngine:
         """Return when bytes of the log came."""
         return await self._ask("log_times", lambda: self.machine.logs.times(attempt, since, first, last))
 
-    async def artifacts(
-        self, attempt: str, limit: int = 10_000, after: str = ""
-    ) -> tuple[Sequence[ArtifactEntry], str]:
+    async def artifacts(self, attempt: str, most: int = 10_000, after: str = "") -> tuple[Sequence[ArtifactEntry], str]:
         """Return a page of what is in `/artifacts`, sorted by path."""
         found = await self._ask("artifacts", lambda: self.machine.entries(attempt))
         left = [entry for entry in found if entry.path > after]
-        return left[:limit], left[limit - 1].path if len(left) > limit else ""
+        return left[:most], left[most - 1].path if len(left) > most else ""
 
     async def open_artifact(self, attempt: str, path: str) -> tuple[int, ArtifactEntry]:
         """Return a descriptor of a regular file and its entry."""

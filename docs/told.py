@@ -77,6 +77,8 @@ ENVIRONMENT: dict[str, list[tuple[str, str]]] = {
         ("HIMALIA_SCREENSHOTS", "1: the browser tests write docs/images anew"),
         ("HIMALIA_CAMPAIGN", "1: long runs of faults (`make campaign` sets it)"),
         ("HIMALIA_CAMPAIGN_KILLS", "kills of service, sampler and hub in the campaign; else 500"),
+        ("HIMALIA_CAMPAIGN_SERVICE_KILLS", "kills of the service alone, on an Engine in memory; else 240"),
+        ("HIMALIA_CAMPAIGN_CUTS", "emulated power cuts in the campaign; else 24"),
         ("HIMALIA_CAMPAIGN_STARTS", "starts of servers and jobs in the campaign; else 2000"),
         ("HIMALIA_CAMPAIGN_SEED", "seed of the campaign; else one that is drawn and printed"),
     ],

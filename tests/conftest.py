@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from two_processes import Shared
 
     return Shared(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what long runs of faults came to (`make campaign`)."""
+    from figures_told import table
+
+    if os.environ.get("HIMALIA_CAMPAIGN") and (told := table()):
+        terminalreporter.section("what the campaign came to")
+        terminalreporter.write_line(told)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ import pytest
 from campaign_killer import Killer
 from campaign_load import Load, Wish
 from campaign_platform import GPUS, CampaignPlatform
+from figures_told import tell_figure
 from gpu_witness import GPUWitness
 from live_platform import eventually
 from nvml_hardware import nvml_library as nvml_library
@@ -47,9 +48,12 @@ def test_no_gpu_is_given_out_twice_or_lost_whoever_is_killed_and_when(nvml_libra
     finally:
         platform.end()
     total = sum(killer.total for killer in killers)
-    print(f"in all {total} kills of service, sampler and hub over {witness.total} starts; seed {SEED}")
     assert total >= KILLS
     assert witness.total >= STARTS
+    tell_figure(
+        f"{total} kills of service, sampler and hub, real containers, seed {SEED}",
+        f"{witness.total} started: no GPU twice, none lost, nothing left",
+    )
 
 
 def one_wave(platform: CampaignPlatform, witness: GPUWitness, killer: Killer, seed: int, starts: int) -> None:

@@ -132,6 +132,22 @@ def test_jobs_go_on_and_end_by_themselves_while_an_engine_with_live_restore_is_g
     assert (waiting.wait(60).state, output(waiting)) == (JobState.SUCCEEDED, b"mine\n")
 
 
+@pytest.mark.fault(25)
+@pytest.mark.parametrize("own", ["lasting_engine"], indirect=True)
+def test_a_job_whose_end_the_engine_misses_ends_as_it_did_and_gives_its_gpus_back(own, lasting_engine):
+    ada = own.client()
+    job = begun(ada)
+    (container,) = lasting_engine.client.containers(filters={"label": f"{Label.JOB}={job.id}"})
+    record = own.data / "jobs" / job.id / "1" / "run" / "exit.json"
+
+    lasting_engine.miss_end(container["Id"], lambda: (tell(own, job), eventually(record.exists)))
+
+    assert (job.wait(120).state, job.exit_code, output(job)) == (JobState.SUCCEEDED, 0, b"begun\nended\n")
+    assert "it missed its end" in own.log()
+    assert run(ada, "echo mine", gpus="2").state is JobState.SUCCEEDED
+    assert lasting_engine.client.containers(all=True, filters={"label": Label.INSTALLATION}) == []
+
+
 @pytest.mark.fault(21)
 @pytest.mark.parametrize("own", ["lasting_engine"], indirect=True)
 def test_a_service_that_starts_without_an_engine_says_so_and_works_when_it_is_back(own, lasting_engine):

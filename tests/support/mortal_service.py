@@ -48,15 +48,20 @@ class Killed(BaseException):
 
 
 class Fuse:
-    """Counts step boundaries, and kills at one of them."""
+    """Counts step boundaries, and kills at one of them; `steps` are the names of what was done before each."""
 
     def __init__(self, kill_at: int = 0) -> None:
         self.kill_at = kill_at
-        self.passed = 0
+        self.steps: list[str] = []
 
-    def boundary(self) -> None:
+    @property
+    def passed(self) -> int:
+        """How many boundaries were passed."""
+        return len(self.steps)
+
+    def boundary(self, step: str) -> None:
         """Pass a boundary, or die at it."""
-        self.passed += 1
+        self.steps.append(step)
         if self.passed == self.kill_at:
             raise Killed
 
@@ -90,7 +95,7 @@ class DatabaseThatDies:
     async def write(self, change: Callable[[Any], Any]) -> Any:
         """Write, and pass a boundary."""
         result = self.db.write_now(change)
-        self.fuse.boundary()
+        self.fuse.boundary(f"database: {_writer(change)}")
         return result
 
 
@@ -103,7 +108,7 @@ class EngineThatDies(FakeEngine):
 
     async def _change(self, method: str, call: Callable[[], Any]) -> Any:
         result = await super()._change(method, call)
-        self.fuse.boundary()
+        self.fuse.boundary(f"engine: {method}")
         return result
 
 
@@ -134,6 +139,7 @@ class MortalService:
     async def start(self, fuse: Fuse | None = None) -> None:
         """Begin a life: nothing is known but what is in the database and on the machine."""
         self.fuse = fuse or Fuse()
+        self.machine.passed = lambda step: self.fuse.boundary(f"engine: launch, after {step}")
         self.lives += 1
         mortal: Any = DatabaseThatDies(self.db, self.fuse)
         self.engine = EngineThatDies(self.machine, self.faults, self.fuse)
@@ -263,6 +269,12 @@ class MortalService:
         else:
             assert (ran, job.state) == (True, JobState.FAILED)
             assert exit.reason == FROM_EXIT.get(job.reason, "exited")
+
+
+def _writer(change: Callable[[Any], Any]) -> str:
+    """Return the name of the step that writes."""
+    inner = change.func if isinstance(change, partial) else change
+    return inner.__qualname__.partition(".<locals>")[0].rpartition(".")[2].lstrip("_")
 
 
 def simulated(count: int) -> tuple[Slot, ...]:

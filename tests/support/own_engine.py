@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import docker
@@ -96,6 +96,17 @@ class OwnEngine:
             os.kill(pid, number)
         self.process.wait(60)
         self.process = None
+
+    def miss_end(self, container: str, end: Callable[[], object]) -> None:
+        """Let `end` end a container, and the Engine never hear of it: what would tell it dies before it can."""
+        assert self.process is not None
+        (engine,) = _children(self.process.pid)
+        tellers = [pid for pid in _children(engine) if "containerd" in _command(pid)]
+        (watcher,) = [pid for pid in _everybody() if "containerd-shim" in _command(pid) and container in _command(pid)]
+        os.kill(watcher, signal.SIGSTOP)
+        end()
+        for pid in (*tellers, watcher):
+            os.kill(pid, signal.SIGKILL)
 
     def log(self) -> str:
         """Return what the Engine has written."""
@@ -191,6 +202,17 @@ class Doorway(Relay):
 
 def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _everybody() -> list[int]:
+    return [int(folder.name) for folder in Path("/proc").glob("[0-9]*")]
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:  # it has ended meanwhile
+        return ""
 
 
 def busybox() -> bytes:

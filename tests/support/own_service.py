@@ -88,6 +88,11 @@ class OwnService:
 
     def start(self, *options: str, ready: bool = True) -> None:
         """Start the process, and wait until it answers: well, or (not `ready`) with what is wrong."""
+        self.begin(*options)
+        eventually(lambda: self._is_up(ready))
+
+    def begin(self, *options: str) -> None:
+        """Start the process, and wait for nothing."""
         program = Path(sys.executable).with_name("himalia-service")
         with (self.folder / "service.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -96,7 +101,6 @@ class OwnService:
                 stderr=log,
                 env=os.environ | ({"DOCKER_HOST": self.machine.host} if self.machine else {}) | self.environment,
             )
-        eventually(lambda: self._is_up(ready))
 
     def _is_up(self, ready: bool) -> bool:
         assert self.process is not None

@@ -82,6 +82,7 @@ class FakeMachine:
         self.interrupt: Literal["intent", "create", "start"] | None = (
             None  #: the next launch breaks off after this step
         )
+        self.passed: Callable[[str], None] = lambda step: None  #: told of each step of a launch, once it is done
         self.mode: Mode = "ready"
         self.mode_reason = ""
         self.epoch = 0
@@ -335,6 +336,7 @@ class FakeMachine:
         self._break_off("start")
 
     def _break_off(self, step: str) -> None:
+        self.passed(step)
         if self.interrupt == step:
             self.interrupt = None
             raise Unknown(f"the launch broke off after its {step}")

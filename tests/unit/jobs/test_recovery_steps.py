@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import random
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from figures_told import tell_figure
 from mortal_service import Fuse, Killed, MortalService
 
 from himalia.reasons import Reason
@@ -16,6 +20,9 @@ from himalia_jobs.runner import request_cancel
 from himalia_jobs.store.records import JobRecord
 
 MOST_TICKS = 80
+LONG = bool(os.environ.get("HIMALIA_CAMPAIGN"))
+KILLS_OF_EACH = 50 if LONG else 1
+SEED = int(os.environ.get("HIMALIA_CAMPAIGN_SEED") or (random.SystemRandom().randrange(10**6) if LONG else 7))
 
 Meddle = Callable[[MortalService, JobRecord], Any]
 
@@ -208,6 +215,30 @@ async def test_a_job_ends_the_same_wherever_the_service_is_killed(service, add_j
 
     for boundary in range(1, whole.passed + 1):
         await ended_as_it_must(service, add_job, life, Fuse(boundary))
+
+    service.check_the_end()
+
+
+@pytest.mark.fault(3)
+@pytest.mark.fault(4)
+@pytest.mark.fault(8)
+@pytest.mark.timeout(120 + 30 * KILLS_OF_EACH)
+@pytest.mark.asyncio
+async def test_a_service_killed_so_often_after_each_kind_of_step_loses_nothing(service, add_job):
+    draw = random.Random(SEED)
+    places: defaultdict[str, list[tuple[Life, int]]] = defaultdict(list)
+    for life in LIVES.values():
+        whole = Fuse()
+        await ended_as_it_must(service, add_job, life, whole)
+        for boundary, step in enumerate(whole.steps, start=1):
+            places[step].append((life, boundary))
+
+    for step, found in sorted(places.items()):
+        for life, boundary in draw.choices(found, k=KILLS_OF_EACH):
+            fuse = Fuse(boundary)
+            await ended_as_it_must(service, add_job, life, fuse)
+            assert fuse.steps[-1] == step and fuse.passed == boundary, "it was not killed there"
+        tell_figure(f"killed after {step}, seed {SEED}", f"{KILLS_OF_EACH}: 0 lost, 0 twice, 0 left over")
 
     service.check_the_end()
 

@@ -17,6 +17,9 @@ from .client.compatibility import refuse_if_too_old
 from .client.log_lines import Picked
 from .client.patience import Patience
 from .errors import FieldError, LocalError, Unavailable
+from .fetching import Told, submit_repository
+from .git import Repository, parse_repository
+from .git.worktree import Noted
 from .models import (
     Artifact,
     EntryType,
@@ -35,6 +38,7 @@ from .retrying import parse_retry_on
 from .settings import cache_directory
 from .snapshot import LeftOut, Packed, Progress, Scan, pack, project_name, refuse_too_large, scan, send
 from .snapshot.cache import HashCache
+from .snapshot.naming import legal_name
 from .states import FINAL_STATES, JobState
 
 FIRST_LOOK_SECONDS = 0.5
@@ -159,41 +163,59 @@ def submit(
     command: Sequence[str] | str | None = None,
     notebook: Path | str | None = None,
     parameters: Mapping[str, Any] | None = None,
+    git: str | None = None,
+    token: str | None = None,
     project: str | None = None,
     owner: str | None = None,
     client: Client | None = None,
     before_sending: Callable[[Scan], None] | None = None,
     progress: Progress | None = None,
+    told: Told | None = None,
     **options: Any,
 ) -> Job:
     """Send a directory off as a job and return it at once.
+
+    `git`: instead of a directory, a repository that the platform fetches: `https://github.com/OWNER/NAME`, with `@BRANCH`,
+    `@TAG` or `@COMMIT` behind it where another one is meant; `token` for a private one, which is kept nowhere; `told` is
+    called with what becomes of the fetch.
 
     `options` are the fields of `models.JobRequest`: name, experiment, profile, image, gpus, cpus, memory, env, timeout, warn,
     retries, retry_on, preemptible, workdir. `directory=None` runs in an empty workspace, and then needs a project. Raises HimaliaError with a
     sentence that says what to do.
     """
     service = client or Client()
-    if directory is None and project is None:
+    repository = None if git is None else parse_repository(git)
+    if repository is None and token is not None:
+        raise FieldError("token", "A token is for a repository: give git=… as well.")
+    if directory is None and project is None and repository is None:
         raise LocalError("A job without files needs a project. Give project=….")
     run = None if notebook is None else _notebook_run(os.fspath(notebook), parameters, options)
     request = _request(
-        project=project or project_name(directory or ".", os.path.expanduser("~")),
+        project=project or _project(repository, directory),
         owner=owner,
         notebook=run,
         command=command if command is None or isinstance(command, str) else [_word(word) for word in command],
         **options,
     )
     _check_choice(request, parameters)
+    if repository is not None:
+        return Job(service, submit_repository(service, str(repository), token, request, told))
     if directory is not None:
+        noted = Noted()
 
         def look_over(scanned: Scan) -> None:
             _check_files(scanned, request)
             if before_sending is not None:
                 before_sending(scanned)
+            noted.begin(scanned)
 
         snapshot = send_directory(service, directory, owner, before_sending=look_over, progress=progress)
-        request = request.model_copy(update={"snapshot": snapshot})
+        request = request.model_copy(update={"snapshot": snapshot, "source": noted.source()})
     return Job(service, service.submit(request))
+
+
+def _project(repository: Repository | None, directory: Path | str | None) -> str:
+    return legal_name(repository.name) if repository else project_name(directory or ".", os.path.expanduser("~"))
 
 
 def send_directory(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,30 @@ def platform_config(unit: Path = INSTALLED_UNIT) -> Path | None:
         return beside
     installed = re.search(r"\bHIMALIA_CONFIG=(\S+)", unit.read_text(errors="replace")) if unit.is_file() else None
     return Path(installed[1]) if installed else None
+
+
+def token_from(where: str) -> str:
+    """Return a token from where a person says it is: a variable of the environment, `file:PATH`, or `-`, the standard input."""
+    try:
+        if where == "-":
+            token = sys.stdin.readline()
+        elif where.startswith("file:"):
+            token = Path(where.removeprefix("file:")).expanduser().read_text()
+        else:
+            token = os.environ.get(where, "")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LocalError(f"{where} cannot be read: {error}.") from error
+    if not token.strip():
+        # What was written is not repeated: it could be the token itself.
+        raise LocalError(
+            "There is no token where --token-from says. Name an environment variable that holds it, or write file:PATH, or - for the standard input."
+        )
+    return token.strip()
+
+
+def environment_without(prefix: str) -> dict[str, str]:
+    """Return the environment for a program that is run, without the variables that begin so."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(prefix)}
 
 
 def login_file() -> Path:

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from .container import WORKSPACE
 from .disk_limits import Disk
 from .errors import LocalError
+from .git.setting import Git
 from .gpu_modes import GPUModeSetting
 from .idling import Idle, Then
 from .log_policies import LogPolicy
@@ -261,6 +262,7 @@ class Site(Section):
     gpu_modes: tuple[GPUModeSetting, ...] = ()
     idle: Idle = Idle()
     jobs: Jobs = Jobs()
+    git: Git = Git()
     log_policies: tuple[LogPolicy, ...] = ()
 
     @field_validator("profiles")

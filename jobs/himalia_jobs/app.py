@@ -141,8 +141,10 @@ async def _working(settings: Settings) -> AsyncIterator[Service]:
                 hub = Hub(hub_auth(settings, hub_url), db, hub_url, token, layout.owners)
                 service = Service(settings, db, engine, hub, contents, layout, gateway=engine.server_gateway)
                 try:
+                    await asyncio.to_thread(service.fetches.tidy)
                     yield service
                 finally:
+                    await service.fetches.close()
                     service.starter.servers.close()
                     await hub.close()
             finally:

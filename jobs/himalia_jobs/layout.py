@@ -46,6 +46,11 @@ class DataLayout:
         """The launcher's directory as containers mount it."""
         return self.data / "engine" / "launcher"
 
+    @property
+    def fetches(self) -> Path:
+        """Repositories that are fetched now; empty between two lives of the service."""
+        return self.data / "fetches"
+
     def home(self, user_id: str) -> Path:
         """A person's home."""
         return self.data / "homes" / user_id

@@ -19,6 +19,7 @@ from .contents import ContentStore
 from .disks import LOOK_SECONDS, Disks
 from .engines.base import Engine, EngineEvent, EngineEventKind, Node
 from .engines.errors import EngineError
+from .git import Fetches
 from .giving_back.answers import Answers
 from .giving_back.asking import Asking
 from .giving_back.keeper import GivingBack
@@ -93,6 +94,7 @@ class Service:
         self.rulebook = Rulebook(db, hub, self.site)
         self.ledger = Ledger(db, self.site, self.rulebook)
         self.submitter = Submitter(db, engine, self.site, self.rulebook)
+        self.fetches = Fetches(db, contents, self.submitter, self.site, layout.fetches, self.wake)
         self.serving = Serving(db, engine, self.site, hub, layout, self.clock, self.rulebook)
         self.starter = Starter(db, hub, HubServers(hub.api, hub.token), self.site, self.clock, self._changed)
         self.waiting = Waiting(db, self.serving, self.starter)

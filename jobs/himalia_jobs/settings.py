@@ -10,6 +10,9 @@ from himalia.credentials import Credentials, load_credentials
 from himalia.site import Site, load_site
 
 SERVICE_PREFIX = "/services/jobs/"  #: below the base URL
+PROGRAMS = (
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  #: the PATH of what gets none of our environment
+)
 
 
 @dataclass(frozen=True, kw_only=True)

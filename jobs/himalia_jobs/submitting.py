@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from himalia.container import refused_env
 from himalia.errors import Busy, FieldError, NotFound, TooMany
 from himalia.ids import is_id, new_id
-from himalia.models import ExtendRequest, JobRequest
+from himalia.models import ExtendRequest, JobRequest, Source
 from himalia.owners import Owner
 from himalia.retrying import DEFAULT, parse_retry_on
 from himalia.site import Profile, Site
@@ -27,7 +27,8 @@ from .engines.errors import ImageMissing
 from .person import Person
 from .places import Places
 from .rulebook import Rulebook
-from .store import Database, jobs, projects, snapshots
+from .sources import source_columns
+from .store import Database, diffs, jobs, projects, snapshots
 from .store.clock import from_text
 from .store.moves import change
 from .store.records import JobRecord, SnapshotRecord
@@ -52,20 +53,25 @@ class Submitter:
         self.rulebook = rulebook
         self.places: Places | None = None  #: where somebody looks after the limits of storages
 
-    async def submit(self, request: JobRequest, person: Person, nodes: list[Node]) -> tuple[JobRecord, bool]:
-        """Queue a job; return it and whether it is new (a repeated idempotency key gives the first one)."""
+    async def submit(
+        self, request: JobRequest, person: Person, nodes: list[Node], *, fetched: Source | None = None
+    ) -> tuple[JobRecord, bool]:
+        """Queue a job; return it and whether it is new (a repeated idempotency key gives the first one).
+
+        `fetched`: where the platform itself got its files from.
+        """
         if request.idempotency_key:
             key = _text("idempotency_key", request.idempotency_key, LONGEST_KEY)
             known = await self.db.read(lambda db: jobs.by_key(db, person.id, key))
             if known:
                 return known, False
-        values = self.checked(request, person, nodes)
-        await self._must_have_room(person, person.owner_id(Owner.parse(request.owner)) if request.owner else person.id)
+        values = self.checked(request, person, nodes) | source_columns(request, fetched)
+        await self.must_have_room(person, person.owner_id(Owner.parse(request.owner)) if request.owner else person.id)
         image = await self.image(request.image or self.profile(request.profile, person).image)
         values |= {"image": image.reference, "image_id": image.image_id}
         return await self.db.write(lambda db: self._write(db, request, person, values))
 
-    async def _must_have_room(self, person: Person, owner_id: str) -> None:
+    async def must_have_room(self, person: Person, owner_id: str) -> None:
         """Raise DiskFull where a storage that the job would write to is above its limit."""
         if self.places is not None:
             await self.places.must_have_room(person, owner_id)
@@ -147,6 +153,9 @@ class Submitter:
         owner_id = person.owner_id(owner)
         project = projects.ensure(db, owner_id, str(owner), values["project"])
         snapshot = _snapshot(db, request.snapshot, person) if request.snapshot else None
+        diff = values.pop("diff", None)
+        if diff is not None:
+            values["diff_digest"] = diffs.keep(db, owner_id, diff)
         values |= {
             "id": new_id(),
             "project_id": project.id,
@@ -170,7 +179,7 @@ class Submitter:
         if never:
             raise FieldError(*never)
         self._within_limits(person, profile, gpus)
-        await self._must_have_room(person, job.owner_id)
+        await self.must_have_room(person, job.owner_id)
         spec = dict(job.spec)
         if job.user_id != person.id:
             spec["env"] = {}  # values are shown to the submitter alone, so they are not handed on either
@@ -191,6 +200,8 @@ class Submitter:
             "image": job.image,
             "image_id": job.image_id,
             "rerun_of": job.id,
+            "source": job.source,
+            "diff_digest": job.diff_digest,
         }
         request = JobRequest(project=job.project, owner=job.owner, snapshot=job.snapshot_id)
         written, _ = await self.db.write(lambda db: self._write(db, request, person, values))

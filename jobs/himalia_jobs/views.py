@@ -15,6 +15,7 @@ from himalia.states import FINAL_STATES, JobState
 from .launching import argv_of
 from .person import ADMIN, SUBMIT, Person
 from .queue import Line, Told
+from .sources import source_of
 from .store.clock import from_text, from_text_or_none
 from .store.records import AttemptRecord, JobRecord
 from .submitting import EXTENDABLE
@@ -159,6 +160,7 @@ def _summary_fields(job: JobRecord, told: Told | None) -> dict[str, Any]:
         "cpus": job.cpus,
         "memory_bytes": job.memory_bytes,
         "profile": job.profile,
+        "source": source_of(job.source),
         "created_at": from_text(job.created_at),
         "started_at": from_text_or_none(job.started_at),
         "finished_at": from_text_or_none(job.finished_at),

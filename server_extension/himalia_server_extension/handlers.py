@@ -134,8 +134,8 @@ class SubmitHandler(HimaliaHandler):
     async def post(self) -> None:
         """Answer the job once the service has it; a repeated key gives the same job."""
         request = self.body_as(SubmitRequest)
-        if request.job.snapshot is not None:
-            raise FieldError("snapshot", "A directory is submitted here: leave 'snapshot' out.")
+        if request.job.snapshot is not None or request.job.source is not None:
+            raise FieldError("snapshot", "A directory is submitted here: leave 'snapshot' and 'source' out.")
         user, token = self.current_user.username, self.persons_token()
         job = await self.room.submit(user, request.directory, request.job, token)
         self.answer(job, status=201)

@@ -7,6 +7,7 @@ from typing import Any
 
 from himalia.client import Client
 from himalia.errors import LocalError
+from himalia.git.worktree import Noted
 from himalia.models import JobRequest, JobView
 from himalia.owners import Owner
 from himalia.settings import cache_directory
@@ -55,15 +56,18 @@ def submit(directory: Directory, job: JobRequest, url: str, token: str, report: 
     with Client(url, token) as client:
         # First: whoever may not submit, or finds the service away, shall not wait for the files to be read.
         owner = job.owner or str(Owner.user(client.me().name))
-        snapshot = send(client, owner, _packed(directory, report), _telling(report, Stage.SENDING))
+        noted = Noted()
+        snapshot = send(client, owner, _packed(directory, report, noted), _telling(report, Stage.SENDING))
+        source = noted.source()
         report(Progress(stage=Stage.SUBMITTING))
-        return client.submit(job.model_copy(update={"snapshot": snapshot.id}))
+        return client.submit(job.model_copy(update={"snapshot": snapshot.id, "source": source}))
 
 
-def _packed(directory: Directory, report: Report) -> Packed:
+def _packed(directory: Directory, report: Report, noted: Noted) -> Packed:
     scanned = scan(directory.path, homes=directory.homes)
     if not scanned.file_count:
         raise LocalError("The directory is empty: there is nothing to submit. Open the directory of your code first.")
+    noted.begin(scanned)
     cache = HashCache(cache_directory() / "hashes.sqlite")
     try:
         return pack(scanned, cache=cache, progress=_telling(report, Stage.READING))

@@ -27,6 +27,8 @@ KEYS = frozenset(
         "timeout",
         "warn",
         "retries",
+        "git",
+        "token_from",
         "retry_on",
         "preemptible",
         "clean",

@@ -10,6 +10,7 @@ from itertools import islice
 import click
 
 from ..errors import LocalError
+from ..git.words import source_words
 from ..models import JobView
 from ..sdk import Job
 from ..timeline import timeline
@@ -199,6 +200,7 @@ def _rows(job: JobView) -> list[tuple[str, str]]:
         ("ran for", ran_for(job)),
         ("exit code", "" if job.exit_code is None else str(job.exit_code)),
         ("label", (job.attempts[-1].label or "") if job.attempts else ""),
+        ("source", source_words(job.source) if job.source else ""),
         ("command", "" if job.notebook else shlex.join(job.command)),
         ("notebook", _notebook(job)),
         ("directory", job.workdir),

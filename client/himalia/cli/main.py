@@ -19,6 +19,7 @@ from .output import OURS, say
 from .profiles import profiles
 from .projects import projects
 from .results import artifacts, download, packages
+from .sources import checkout, diff
 from .submit import submit
 from .usage import usage
 
@@ -47,6 +48,8 @@ for command in (
     artifacts,
     download,
     packages,
+    checkout,
+    diff,
     gpus,
     usage,
     notices,

@@ -14,6 +14,7 @@ from ..client import Client
 from ..errors import FieldError, HimaliaError, LocalError
 from ..sdk import Job
 from ..sdk import submit as submit_job
+from ..settings import token_from
 from ..snapshot import LeftOut, Scan
 from ..snapshot.ignore import GIT, HIMALIA
 from ..snapshot.private import KINDS
@@ -50,7 +51,17 @@ def _pairs(context: click.Context, option: click.Parameter, values: tuple[str, .
 
 @click.command(cls=CommandAfterDashes)
 @click.argument("directories", nargs=-1, metavar="[DIR] [-- COMMAND...]")
-@click.option("--project", help="Project; else the directory's name.")
+@click.option(
+    "--git",
+    metavar="URL[@REF]",
+    help="Instead of a directory, a repository that the platform fetches: https://github.com/OWNER/NAME, with @BRANCH, @TAG or @COMMIT behind it.",
+)
+@click.option(
+    "--token-from",
+    metavar="WHERE",
+    help="Token of a private repository: the name of an environment variable, file:PATH, or - for the standard input. It is kept nowhere.",
+)
+@click.option("--project", help="Project; else the directory's name, or the repository's.")
 @click.option("--owner", help="Whose project: user:NAME or team:NAME; else yours.")
 @click.option("--experiment", help="Group of jobs inside the project, such as the runs of one sweep.")
 @click.option("--name", help="Name of the job; else the command.")
@@ -92,7 +103,7 @@ def _pairs(context: click.Context, option: click.Parameter, values: tuple[str, .
 @click.option("--detach", "-d", is_flag=True, help="Return at once.")
 @click.option("--json", "as_json", is_flag=True, help="Print the job as a JSON line at each change, and no output.")
 def submit(directories: tuple[str, ...], detach: bool, as_json: bool, **given: Any) -> int:
-    """Send a directory (the current one) off as a job, and follow it.
+    """Send a directory (the current one) or a repository off as a job, and follow it.
 
     Prints the job's output on stdout and ends with its exit code (124 timed out, 130 cancelled, 137 out of memory,
     125 Himalia's own fault). Defaults come from himalia-job.toml in the directory. Ctrl-C stops following; the job
@@ -100,7 +111,9 @@ def submit(directories: tuple[str, ...], detach: bool, as_json: bool, **given: A
     """
     command = list(click.get_current_context().meta[COMMAND])
     directory = _directory(directories)
-    defaults = read_job_file(directory)
+    if given["git"] and directories:
+        raise LocalError("Give either a directory or a repository.")
+    defaults = {} if given["git"] else read_job_file(directory)
     options = _chosen(defaults, given, command)
     with session() as client:
         try:
@@ -130,6 +143,11 @@ def _chosen(defaults: dict[str, Any], given: dict[str, Any], command: list[str])
     """Return what to submit: what was written in the command line, else in the directory's file."""
     asked = {name: value for name, value in given.items() if value is not None and value != {}}
     options = defaults | asked
+    where = options.pop("token_from", None)
+    if where is not None and not options.get("git"):
+        raise LocalError("A token is for a repository: give --git as well.")
+    if where is not None:
+        options["token"] = token_from(where)
     for table in ("env", "parameters"):
         if table in options:
             options[table] = defaults.get(table, {}) | asked.get(table, {})
@@ -170,7 +188,8 @@ def _refuse(constant: str) -> None:
 def _send(client: Client, directory: Path, options: dict[str, Any], *, quiet: bool) -> Job:
     with sending(quiet=quiet) as progress:
         said = None if quiet else _say_what_is_sent
-        return submit_job(directory, client=client, progress=progress, before_sending=said, **options)
+        told = None if quiet else say
+        return submit_job(directory, client=client, progress=progress, before_sending=said, told=told, **options)
 
 
 def _say_what_is_sent(scanned: Scan) -> None:

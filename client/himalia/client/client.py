@@ -15,6 +15,8 @@ from ..models import (
     AskView,
     Event,
     ExtendRequest,
+    FetchRequest,
+    FetchView,
     GPUModeRequest,
     GPUModeView,
     GPUsView,
@@ -170,6 +172,26 @@ class Client:
             else request.model_copy(update={"idempotency_key": secrets.token_hex(16)})
         )
         return self.http.model(JobView, "POST", "jobs", body=keyed, again=True)
+
+    def fetch(self, request: FetchRequest) -> FetchView:
+        """Have a repository fetched and submitted; its job's key makes sure that a repeated request is the same fetch."""
+        return self.http.model(FetchView, "POST", "fetches", body=request, again=True)
+
+    def fetch_state(self, fetch_id: str) -> FetchView:
+        """Return how far a fetch is."""
+        return self.http.model(FetchView, "GET", f"fetches/{part(fetch_id)}")
+
+    def stop_fetch(self, fetch_id: str) -> None:
+        """End a fetch while there is no job yet."""
+        self.http.json("DELETE", f"fetches/{part(fetch_id)}")
+
+    def files(self, job_id: str) -> Manifest:
+        """Return the manifest of a job's files as they were submitted."""
+        return self.http.model(Manifest, "GET", f"jobs/{part(job_id)}/files")
+
+    def diff(self, job_id: str) -> bytes:
+        """Return what a job's files had over their commit, as `git diff --binary` writes it."""
+        return self.http.content(f"jobs/{part(job_id)}/diff")
 
     def job(self, job_id: str) -> JobView:
         """Return a job, by any unique beginning of its id."""

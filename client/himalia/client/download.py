@@ -47,10 +47,10 @@ def _fetch(http: Http, job_id: str, attempt: int, artifact: Artifact, to: Path) 
     """Fetch one file: under its name only once it is whole."""
     draft = f".{new_id()}.part"
     try:
-        folder, name = _open_folder(to, artifact.path)
+        folder, name = open_folder(to, artifact.path)
         try:
             with os.fdopen(os.open(draft, NEW_FILE, 0o666, dir_fd=folder), "wb") as out:
-                _receive(http, f"jobs/{part(job_id)}/artifacts/{path_of(artifact.path)}", attempt, out)
+                receive(http, f"jobs/{part(job_id)}/artifacts/{path_of(artifact.path)}", attempt, out)
             os.replace(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
         finally:
             _remove(draft, folder)
@@ -63,7 +63,7 @@ def _fetch(http: Http, job_id: str, attempt: int, artifact: Artifact, to: Path) 
     return to / artifact.path
 
 
-def _receive(http: Http, url: str, attempt: int, out: BinaryIO) -> None:
+def receive(http: Http, url: str, attempt: int, out: BinaryIO) -> None:
     """Write a file's bytes; after a cut it goes on where it was."""
     patience = Patience.short()
     known = ""  #: the tag of the file that a part is here of
@@ -87,7 +87,7 @@ def _receive(http: Http, url: str, attempt: int, out: BinaryIO) -> None:
             patience.lose(error, http.url)
 
 
-def _open_folder(to: Path, path: str) -> tuple[int, str]:
+def open_folder(to: Path, path: str) -> tuple[int, str]:
     """Return a descriptor of the directory a file goes to, made step by step without following links; and its name."""
     steps = path.split("/")
     if any(step in ("", ".", "..") or "\0" in step for step in steps):
@@ -98,7 +98,7 @@ def _open_folder(to: Path, path: str) -> tuple[int, str]:
     folder = os.open(to, FOLDER)
     try:
         for step in steps[:-1]:
-            _make_folder(step, folder)
+            make_folder(step, folder)
             inner = os.open(step, FOLDER | os.O_NOFOLLOW, dir_fd=folder)
             os.close(folder)
             folder = inner
@@ -108,7 +108,8 @@ def _open_folder(to: Path, path: str) -> tuple[int, str]:
     return folder, steps[-1]
 
 
-def _make_folder(name: str, folder: int) -> None:
+def make_folder(name: str, folder: int) -> None:
+    """Make a directory inside another one, unless it is there."""
     try:
         os.mkdir(name, dir_fd=folder)
     except FileExistsError:

@@ -91,13 +91,20 @@ class Http:
 
     def text(self, path: str, query: dict[str, Any] | None = None) -> str:
         """Ask for text that is no JSON."""
+        return self._plain(path, query).text
+
+    def content(self, path: str) -> bytes:
+        """Ask for bytes that fit into memory."""
+        return self._plain(path, None).content
+
+    def _plain(self, path: str, query: dict[str, Any] | None) -> httpx.Response:
         try:
             answer = self._client.get(f"{self.url}/{path}", params=_given(query))
         except httpx.TransportError as error:
             raise for_people(error, self.url) from error
         if answer.is_error or answer.is_redirect:
             _read(answer)
-        return answer.text
+        return answer
 
     def put(self, path: str, chunks: Iterator[bytes], url: str | None = None) -> Any:
         """Send a stream of bytes and return what the answer's JSON says.

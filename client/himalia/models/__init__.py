@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .events import Event, EventKind
+from .fetches import FetchRequest, FetchState, FetchView
 from .jobs import (
     Artifact,
     ArtifactList,
@@ -39,6 +40,7 @@ from .notices import AnswerRequest, AskView, NoticeView
 from .people import Attached, AttachRequest, DiskView, Health, KnownPerson, Me, ProfilesView, ProfileView
 from .projects import ProjectRequest, ProjectView
 from .snapshots import Entry, EntryType, Manifest, SnapshotRequest, SnapshotView
+from .sources import Source, SourceRequest
 from .usage import UsageBy, UsageRow, UsageView
 from .waiting import Outcome, WaitingView, WaitState
 
@@ -57,6 +59,9 @@ __all__ = [
     "Event",
     "EventKind",
     "ExtendRequest",
+    "FetchRequest",
+    "FetchState",
+    "FetchView",
     "GPUModeRequest",
     "GPUModeView",
     "GPUProcessView",
@@ -88,6 +93,8 @@ __all__ = [
     "SlotView",
     "SnapshotRequest",
     "SnapshotView",
+    "Source",
+    "SourceRequest",
     "UsageBy",
     "UsageRow",
     "UsageView",

@@ -11,6 +11,7 @@ from ..reasons import Reason, Sure
 from ..states import JobState
 from .base import Answer, Moment, Request
 from .ledger import WaitingFor
+from .sources import Source, SourceRequest
 
 
 class NotebookRun(Request):
@@ -44,6 +45,7 @@ class JobRequest(Request):
     preemptible: bool = False  #: it gives way to those who are not, and is run again
     clean: bool = False  #: leave out the packages the person installed
     idempotency_key: str | None = None
+    source: SourceRequest | None = None  #: what git knows of the directory that the snapshot was made of
 
 
 class ExtendRequest(Request):
@@ -84,6 +86,7 @@ class JobSummary(Answer):
     cpus: float
     memory_bytes: int
     profile: str
+    source: Source | None = None  #: where its files came from, as far as git knows it
     created_at: Moment
     started_at: Moment | None = None
     finished_at: Moment | None = None

@@ -19,6 +19,11 @@ def project_name(directory: Path | str, home: Path | str | None = None) -> str:
         raise LocalError("The root directory cannot be submitted. Go to the directory of your code first.")
     if home is not None and path == Path(home).resolve():
         return "home"
-    plain = "".join(letter for letter in unicodedata.normalize("NFKD", path.name) if not unicodedata.combining(letter))
+    return legal_name(path.name)
+
+
+def legal_name(text: str) -> str:
+    """Return a project's name made of any text."""
+    plain = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._")[:100]
     return name or "project"

@@ -32,6 +32,9 @@ ROUTES: tuple[Row, ...] = (
         m.JobPage,
         ("project", "experiment", "state", "owner", "limit", "cursor"),
     ),
+    ("post", "fetches", "Fetch a repository and submit its files.", SUBMIT, m.FetchRequest, m.FetchView, ()),
+    ("get", "fetches/{id}", "How far a fetch is.", SUBMIT, None, m.FetchView, ()),
+    ("delete", "fetches/{id}", "End a fetch while there is no job yet.", SUBMIT, None, None, ()),
     ("post", "jobs", "Submit a job.", SUBMIT, m.JobRequest, m.JobView, ()),
     ("get", "jobs/{id}", "Show a job.", READ, None, m.JobView, ()),
     ("delete", "jobs/{id}", "Delete a job that has ended, with its log and artifacts.", SUBMIT, None, None, ()),
@@ -59,7 +62,9 @@ ROUTES: tuple[Row, ...] = (
     ),
     ("get", "jobs/{id}/artifacts/{path}", "One file of the artifacts.", READ, None, None, ("attempt",)),
     ("get", "jobs/{id}/artifacts.zip", "All artifacts as a zip.", READ, None, None, ("attempt",)),
+    ("get", "jobs/{id}/files", "The manifest of the files as they were submitted.", READ, None, m.Manifest, ()),
     ("get", "jobs/{id}/files/{path}", "One file as it was submitted.", READ, None, None, ()),
+    ("get", "jobs/{id}/diff", "What the files had over their commit, as git writes it.", READ, None, None, ()),
     ("get", "jobs/{id}/metrics", "What the job used, sampled.", READ, None, m.SampleView, ()),
     ("get", "jobs/{id}/packages", "What an attempt could import, as `pip freeze`.", READ, None, None, ("attempt",)),
     ("get", "events", "Every change, as server-sent events.", READ, None, m.Event, ("after",)),
@@ -126,7 +131,7 @@ ROUTES: tuple[Row, ...] = (
 )
 
 #: What is answered with 201 when it is new; a delete is answered with 204.
-NEW = frozenset({"snapshots", "jobs", "jobs/{id}/rerun", "projects", "leases"})
+NEW = frozenset({"snapshots", "fetches", "jobs", "jobs/{id}/rerun", "projects", "leases"})
 
 #: Answers that are a list, under this name.
 LISTS = {
@@ -149,6 +154,7 @@ ANSWERED_AS = {
     "jobs/{id}/artifacts/{path}": BYTES,
     "jobs/{id}/artifacts.zip": "application/zip",
     "jobs/{id}/files/{path}": BYTES,
+    "jobs/{id}/diff": BYTES,
     "jobs/{id}/packages": "text/plain",
     "events": "text/event-stream",
     "usage.csv": "text/csv",

@@ -12,6 +12,7 @@ from ..settings import SERVICE_PREFIX
 from .artifacts import ArtifactHandler, ArtifactsHandler, ArtifactsZipHandler, FileHandler
 from .base import NotFoundHandler, log_answer
 from .events import EventsHandler
+from .fetches import FetchesHandler, FetchHandler
 from .giving_back import AskHandler, ServersHandler
 from .gpu_modes import GPUModeHandler
 from .jobs import CancelHandler, ExtendHandler, JobHandler, JobsHandler, MoveHandler, RerunHandler
@@ -26,6 +27,7 @@ from .people import AttachHandler, HealthHandler, MeHandler, PeopleHandler, Prof
 from .projects import ProjectHandler, ProjectsHandler
 from .prometheus import PrometheusHandler
 from .snapshots import CommitHandler, ContentsHandler, SnapshotsHandler
+from .sources import DiffHandler, FilesHandler
 from .usage import UsageHandler, UsageTableHandler
 from .waiting import RestartHandler, StartWithoutHandler, WaitHandler, WaitingHandler
 
@@ -40,6 +42,8 @@ ROUTES: list[tuple[str, type[Any]]] = [
     (r"snapshots", SnapshotsHandler),
     (r"snapshots/([^/]+)/contents", ContentsHandler),
     (r"snapshots/([^/]+)/commit", CommitHandler),
+    (r"fetches", FetchesHandler),
+    (r"fetches/([^/]+)", FetchHandler),
     (r"jobs", JobsHandler),
     (JOB, JobHandler),
     (rf"{JOB}/cancel", CancelHandler),
@@ -50,7 +54,9 @@ ROUTES: list[tuple[str, type[Any]]] = [
     (rf"{JOB}/artifacts", ArtifactsHandler),
     (rf"{JOB}/artifacts\.zip", ArtifactsZipHandler),
     (rf"{JOB}/artifacts/(.+)", ArtifactHandler),
+    (rf"{JOB}/files", FilesHandler),
     (rf"{JOB}/files/(.+)", FileHandler),
+    (rf"{JOB}/diff", DiffHandler),
     (rf"{JOB}/metrics", MetricsHandler),
     (rf"{JOB}/packages", PackagesHandler),
     (r"events", EventsHandler),

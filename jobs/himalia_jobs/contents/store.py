@@ -113,7 +113,7 @@ class ContentStore:
         with self._tree_lock(owner_id, digest):
             self.hold(owner_id, digest)
             if not tree.is_dir():
-                manifest = self._manifest(owner_id, digest)
+                manifest = self.manifest(owner_id, digest)
                 make_tree(manifest, self._owner_blobs(owner_id), tree, self.snapshots / DRAFTS)
             with contextlib.suppress(OSError):
                 os.utime(folder)  # a tree that is used stays
@@ -150,10 +150,11 @@ class ContentStore:
 
     def _lengths(self, owner_id: str, digest: str) -> dict[str, int]:
         """Return the length of each content of a snapshot."""
-        entries = self._manifest(owner_id, digest).entries
+        entries = self.manifest(owner_id, digest).entries
         return {chunk: length for entry in entries for chunk, length in lengths_of(entry)}
 
-    def _manifest(self, owner_id: str, digest: str) -> Manifest:
+    def manifest(self, owner_id: str, digest: str) -> Manifest:
+        """Return the manifest of a snapshot; raise NotFound."""
         try:
             return Manifest.model_validate_json((self._snapshot(owner_id, digest) / MANIFEST).read_bytes())
         except FileNotFoundError as error:

@@ -11,6 +11,7 @@ from himalia.ids import PATTERN
 from himalia.reasons import Reason
 from himalia.states import JobState
 
+from . import diffs
 from .clock import from_text, now_text
 from .moves import note_deleted, note_job
 from .records import AttemptRecord, JobRecord
@@ -131,6 +132,8 @@ def remove(db: Connection, job: JobRecord) -> None:
     """Delete a job's rows, and tell it."""
     db.execute(delete(attempts).where(attempts.c.job_id == job.id))
     db.execute(delete(jobs).where(jobs.c.id == job.id))
+    if job.diff_digest is not None:
+        diffs.forget(db, job.owner_id, job.diff_digest)
     note_deleted(db, job.id, job.owner_id)
 
 

@@ -61,6 +61,8 @@ class JobRecord(Record):
     snapshot_id: str | None
     snapshot_owner_id: str | None
     snapshot_digest: str | None
+    source: dict[str, Any] | None
+    diff_digest: str | None
     attempt_count: int
     exit_code: int | None
     rerun_of: str | None

@@ -10,6 +10,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -108,6 +109,8 @@ jobs = Table(
     Column("snapshot_id", String(12), ForeignKey("snapshots.id")),
     Column("snapshot_owner_id", String(12)),
     Column("snapshot_digest", String(64)),
+    Column("source", JSON(none_as_null=True)),  # where its files came from, as far as git knows it
+    Column("diff_digest", String(64)),  # of what they have over the commit of their source; of the project's owner
     Column("attempt_count", Integer, nullable=False, server_default=text("0")),
     Column("exit_code", Integer),
     Column("rerun_of", String(12)),
@@ -117,6 +120,7 @@ jobs = Table(
     Column("finished_at", String),
     UniqueConstraint("user_id", "idempotency_key"),
 )
+Index("jobs_by_diff", jobs.c.diff_digest, sqlite_where=jobs.c.diff_digest.is_not(None))
 Index("jobs_by_owner", jobs.c.owner_id, jobs.c.number)
 Index("jobs_by_snapshot", jobs.c.snapshot_id)
 Index("jobs_by_project", jobs.c.project_id, jobs.c.number)
@@ -125,6 +129,15 @@ Index(
     jobs.c.state,
     jobs.c.number,
     sqlite_where=text("state IN ('queued', 'starting', 'running', 'collecting')"),
+)
+
+#: What a directory had over the commit it was submitted from; the same one is kept once for an owner.
+diffs = Table(
+    "diffs",
+    metadata,
+    Column("owner_id", String(12), primary_key=True),
+    Column("digest", String(64), primary_key=True),
+    Column("packed", LargeBinary, nullable=False),  # zlib
 )
 
 attempts = Table(

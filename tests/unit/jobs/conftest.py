@@ -5,6 +5,7 @@
 `work`           a service that listens: the real application and stores, a hub and an engine that are fakes
 `service`        a service over `machine` (in memory, two GPUs), without its clocks, that can be killed at any step
 `hub_side`       what hub and spawner do with that service for a server that waits
+`host`, `fetch`  a host of repositories on this machine, and a fetch as an operator allows it
 `nvml`           pretended NVIDIA hardware, which unmodified programs see
 """
 
@@ -18,6 +19,8 @@ import pytest
 import pytest_asyncio
 from nvml_hardware import nvml as nvml
 from nvml_hardware import nvml_library as nvml_library
+from repositories import fetch as fetch
+from repositories import host as host
 
 from himalia.ids import new_id
 from himalia_jobs.engines.fake import FakeMachine, Program

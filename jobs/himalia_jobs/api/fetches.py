@@ -1,0 +1,36 @@
+"""`fetches`: repositories that the platform fetches for jobs."""
+
+from __future__ import annotations
+
+from himalia.models import FetchRequest
+
+from ..person import SUBMIT
+from .base import HimaliaHandler
+
+
+class FetchesHandler(HimaliaHandler):
+    """`POST fetches`: fetch a repository, and submit its files as a job."""
+
+    scope = SUBMIT
+
+    async def post(self) -> None:
+        """Begin; what is wrong with the address or the job is told at once."""
+        request = self.body_as(FetchRequest)
+        fetch, new = await self.service.fetches.begin(request, self.person, await self.service.nodes())
+        self.answer(fetch.view(), status=201 if new else 200)
+
+
+class FetchHandler(HimaliaHandler):
+    """`GET fetches/{id}`, `DELETE fetches/{id}`."""
+
+    scope = SUBMIT
+
+    async def get(self, fetch_id: str) -> None:
+        """Tell how far one's own fetch is."""
+        self.answer(self.service.fetches.of(fetch_id, self.person).view())
+
+    async def delete(self, fetch_id: str) -> None:
+        """End one's own fetch while there is no job yet."""
+        self.service.fetches.of(fetch_id, self.person).stop()
+        self.set_status(204)
+        self.finish()

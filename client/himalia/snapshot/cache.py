@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -37,20 +37,16 @@ class HashCache:
 
     def find(self, states: Sequence[os.stat_result]) -> list[Chunks | None]:
         """Return the digests of files in these states, in their order."""
-        found: list[Chunks | None] = [None] * len(states)
         if self._db is None:
-            return found
-        by_device: dict[int, dict[int, list[int]]] = {}
-        for place, state in enumerate(states):
-            by_device.setdefault(state.st_dev, {}).setdefault(state.st_ino, []).append(place)
+            return [None] * len(states)
+        rows: dict[tuple[int, int], tuple[Any, ...]] = {}
         try:
-            for device, places in by_device.items():
-                for row in _rows(self._db, device, sorted(places)):
-                    for place in places[row[1]]:
-                        found[place] = _digests(row, states[place])
+            for device in {state.st_dev for state in states}:
+                inodes = sorted({state.st_ino for state in states if state.st_dev == device})
+                rows.update(_rows(self._db, device, inodes))
         except sqlite3.Error:
             self._give_up()
-        return found
+        return [_digests(rows.get((state.st_dev, state.st_ino)), state) for state in states]
 
     def put(self, state: os.stat_result, chunks: Chunks, read_at_ns: int) -> None:
         """Remember the digests of a file in this state, unless it had just changed when it was read."""
@@ -58,7 +54,7 @@ class HashCache:
             return
         key = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
         digests = bytes.fromhex("".join(chunks))
-        self._new.append((*key, digests, _sum(digests, *key)))
+        self._new.append((*key, digests, _sum(digests, key)))
 
     def flush(self) -> None:
         """Write what is new."""
@@ -114,27 +110,36 @@ def _opened(file: Path) -> sqlite3.Connection | None:
     return None
 
 
-def _rows(db: sqlite3.Connection, device: int, inodes: Sequence[int]) -> Iterable[tuple[Any, ...]]:
+def _rows(
+    db: sqlite3.Connection, device: int, inodes: Sequence[int]
+) -> Iterator[tuple[tuple[int, int], tuple[Any, ...]]]:
     for start in range(0, len(inodes), AT_ONCE):
         some = inodes[start : start + AT_ONCE]
         marks = ",".join("?" * len(some))
-        yield from db.execute(f"SELECT * FROM files WHERE device = ? AND inode IN ({marks})", (device, *some))
+        asked = (
+            f"SELECT size, modified, changed, digests, sum, inode FROM files WHERE device = ? AND inode IN ({marks})"
+        )
+        for row in db.execute(asked, (device, *some)):
+            yield (device, row[5]), row
 
 
-def _digests(row: tuple[Any, ...], state: os.stat_result) -> Chunks | None:
+def _digests(row: tuple[Any, ...] | None, state: os.stat_result) -> Chunks | None:
     """Return the digests of a row, where it is of this state and whole."""
-    key, digests = row[:5], row[5]
-    if key[2:] != (state.st_size, state.st_mtime_ns, state.st_ctime_ns):
+    if row is None:
         return None
-    if not isinstance(digests, bytes) or len(digests) % DIGEST_BYTES or row[6] != _sum(digests, *key):
+    size, modified, changed, digests, told, inode = row
+    if size != state.st_size or modified != state.st_mtime_ns or changed != state.st_ctime_ns:
         return None
+    if not isinstance(digests, bytes) or len(digests) % DIGEST_BYTES:
+        return None
+    if told != _sum(digests, (state.st_dev, inode, size, modified, changed)):
+        return None
+    text = digests.hex()
     if len(digests) == DIGEST_BYTES:
-        return (digests.hex(),)
-    return tuple(digests[at : at + DIGEST_BYTES].hex() for at in range(0, len(digests), DIGEST_BYTES))
+        return (text,)
+    return tuple(text[at : at + 2 * DIGEST_BYTES] for at in range(0, len(text), 2 * DIGEST_BYTES))
 
 
-def _sum(digests: bytes, *key: int) -> int:
-    folded = 0
-    for number in key:
-        folded = (folded * 31 + number) & 0xFFFFFFFF
-    return crc32(digests, folded)
+def _sum(digests: bytes, key: tuple[int, ...]) -> int:
+    # Numbers, unlike texts, have the same hash in every process. Another version of Python may have another: it hashes again.
+    return crc32(digests, hash(key) & 0xFFFFFFFF)

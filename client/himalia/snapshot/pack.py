@@ -16,12 +16,14 @@ from blake3 import blake3
 from ..models import Entry, EntryType, Manifest
 from . import wire
 from .cache import Chunks, HashCache
-from .chunks import cut, lengths_of
+from .chunks import LAYOUTS, cut, lengths_of
 from .hashing import Hashed, Source, hash_file, read_content
 from .scan import Found, Scan
 
 HASH_THREADS = 8  #: what is hashed is brought to the disk first, and many files share its flushes
 HASHED_AHEAD = 64
+LINES_AT_ONCE = 1000
+KINDS = {kind: kind.value for kind in EntryType}
 
 #: Called with (phase, files done, files in all, bytes done, bytes in all).
 Progress = Callable[[str, int, int, int, int], None]
@@ -113,12 +115,17 @@ def _digest(entries: Iterable[Entry | Row]) -> str:
     """Return the digest of entries that are in order. A line is `[path, type, mode, size, [chunks], target]`, in ASCII."""
     quoted = json.JSONEncoder().encode
     digest = blake3()
+    lines = []
     for entry in entries:
         chunks = '","'.join(entry.chunks)
         chunks = f'"{chunks}"' if chunks else ""
         target = quoted(entry.target) if entry.target else '""'
-        line = f'[{quoted(entry.path)},"{entry.type.value}",{entry.mode},{entry.size_bytes},[{chunks}],{target}]\n'
-        digest.update(line.encode())
+        kind = KINDS[entry.type]
+        lines.append(f'[{quoted(entry.path)},"{kind}",{entry.mode},{entry.size_bytes},[{chunks}],{target}]\n')
+        if len(lines) == LINES_AT_ONCE:
+            digest.update("".join(lines).encode())
+            lines.clear()
+    digest.update("".join(lines).encode())
     return digest.hexdigest()
 
 
@@ -133,14 +140,15 @@ def _known(files: list[Found], cache: HashCache | None) -> list[Chunks | None]:
     """Return what is remembered of files in the states in which they were found."""
     if cache is None:
         return [None] * len(files)
-    states = [found.state for found in files if found.state is not None]
-    if len(states) < len(files):
+    kept = cache.find([found.state for found in files if found.state is not None])
+    if len(kept) < len(files):
         return [None] * len(files)
-    kept = cache.find(states)
-    return [
-        chunks if chunks is not None and len(chunks) == len(cut(found.size_bytes)) else None
-        for found, chunks in zip(files, kept, strict=True)
-    ]
+    whole = LAYOUTS[0].whole_bytes
+    for place, (found, chunks) in enumerate(zip(files, kept, strict=True)):
+        # What an earlier version cut in another way is hashed again.
+        if chunks is not None and found.size_bytes > whole and len(chunks) != len(cut(found.size_bytes)):
+            kept[place] = None
+    return kept
 
 
 def _hashes(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import LocalError, TooLarge
 from ..models import EntryType
@@ -19,8 +20,7 @@ DEEPEST = 200
 MOST_NAMED = 3
 
 
-@dataclass(frozen=True, kw_only=True)
-class Found:
+class Found(NamedTuple):
     """One entry that will be sent."""
 
     path: str
@@ -82,14 +82,8 @@ def scan(directory: Path | str, *, most_entries: int | None = None, homes: Itera
         raise LocalError("The root directory cannot be submitted. Go to the directory of your code first.")
     left_out: list[LeftOut] = []
     entries: list[Found] = []
-    for found in _walk(str(root), "", Ignore(str(root), _resolved(homes)), left_out, 0):
-        entries.append(found)
-        if most_entries is not None and len(entries) > most_entries:
-            raise TooLarge(
-                f"{root} has more than the {most_entries} files and directories that can be submitted. "
-                "Leave some out in .himaliaignore, and keep data in /storage."
-            )
-    entries.sort(key=lambda entry: entry.path)
+    _Walk(str(root), Ignore(str(root), _resolved(homes)), entries, left_out, most_entries).enter("", 0)
+    entries.sort()  # by path: each is there once
     return Scan(root=root, entries=tuple(entries), left_out=tuple(sorted(left_out, key=lambda entry: entry.path)))
 
 
@@ -113,31 +107,48 @@ def refuse_too_large(scanned: Scan, most_bytes: int) -> None:
     )
 
 
-def _walk(root: str, directory: str, ignore: Ignore, left_out: list[LeftOut], depth: int) -> Iterator[Found]:
-    if depth > DEEPEST:
-        raise LocalError(
-            f"{directory[:80]}… lies more than {DEEPEST} directories deep. Leave it out in .himaliaignore."
-        )
-    listed = _listed(root, directory)
-    ignore.enter(directory, {entry.name for entry in listed})
-    for entry in listed:
-        path = f"{directory}/{entry.name}" if directory else entry.name
-        state = _look(entry, path)
-        if state is None:
-            continue
-        is_dir = stat.S_ISDIR(state.st_mode)
-        rule = ignore.rule_for(directory, entry.name, is_dir=is_dir) or _odd(state.st_mode)
-        if rule is not None:
-            size, more = _size_of(entry.path) if is_dir else (state.st_size, False)
-            left_out.append(LeftOut(path=path, size_bytes=size, rule=rule, is_dir=is_dir, at_least=more))
-            continue
-        _must_be_text(path)
-        found = _found(entry.path, path, state)
-        if found is None:
-            continue
-        yield found
-        if is_dir:
-            yield from _walk(root, path, ignore, left_out, depth + 1)
+@dataclass(frozen=True)
+class _Walk:
+    """A walk from the root down; what is found is added to the lists."""
+
+    root: str
+    ignore: Ignore
+    entries: list[Found]
+    left_out: list[LeftOut]
+    most_entries: int | None
+
+    def enter(self, directory: str, depth: int) -> None:
+        """Walk a directory."""
+        if depth > DEEPEST:
+            raise LocalError(
+                f"{directory[:80]}… lies more than {DEEPEST} directories deep. Leave it out in .himaliaignore."
+            )
+        listed = _listed(self.root, directory)
+        self.ignore.enter(directory, {entry.name for entry in listed})
+        for entry in listed:
+            path = f"{directory}/{entry.name}" if directory else entry.name
+            state = _look(entry, path)
+            if state is None:
+                continue
+            is_dir = stat.S_ISDIR(state.st_mode)
+            rule = self.ignore.rule_for(directory, entry.name, is_dir=is_dir) or _odd(state.st_mode)
+            if rule is not None:
+                size, more = _size_of(entry.path) if is_dir else (state.st_size, False)
+                self.left_out.append(LeftOut(path=path, size_bytes=size, rule=rule, is_dir=is_dir, at_least=more))
+                continue
+            if not path.isascii():
+                _must_be_text(path)
+            found = _found(entry.path, path, state)
+            if found is None:
+                continue
+            self.entries.append(found)
+            if is_dir:
+                self.enter(path, depth + 1)
+        if self.most_entries is not None and len(self.entries) > self.most_entries:
+            raise TooLarge(
+                f"{self.root} has more than the {self.most_entries} files and directories that can be submitted. "
+                "Leave some out in .himaliaignore, and keep data in /storage."
+            )
 
 
 def _listed(root: str, directory: str) -> list[os.DirEntry[str]]:
@@ -161,7 +172,9 @@ def _look(entry: os.DirEntry[str], path: str) -> os.stat_result | None:
 
 def _found(full: str, path: str, state: os.stat_result) -> Found | None:
     """Return an entry; None when it is a link that has just gone away."""
-    mode = stat.S_IMODE(state.st_mode) & 0o777
+    mode = state.st_mode & 0o777
+    if stat.S_ISREG(state.st_mode):
+        return Found(path, EntryType.FILE, mode, state.st_size, "", state)
     if stat.S_ISDIR(state.st_mode):
         return Found(path=path, type=EntryType.DIR, mode=mode)
     if stat.S_ISLNK(state.st_mode):
@@ -171,7 +184,7 @@ def _found(full: str, path: str, state: os.stat_result) -> Found | None:
             return None
         _must_be_text(target, f"{path} leads to a name that is no UTF-8")
         return Found(path=path, type=EntryType.SYMLINK, mode=0o777, target=target)
-    return Found(path=path, type=EntryType.FILE, mode=mode, size_bytes=state.st_size, state=state)
+    return None  # what is no file was left out
 
 
 def _odd(mode: int) -> str | None:

@@ -21,6 +21,8 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "log_lag": ("G9",),
     "log_lines": ("G10", "G11"),
     "submit": (),
+    "snapshots": ("G5", "G6"),
+    "uploads": ("G7", "G8"),
     "listing": ("G14",),
     "durable": ("G15",),
     "restart": ("G17", "G18"),
@@ -30,7 +32,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "gpus": (),
     "round": (),
 }
-SIZED = ("throughput", "log_lines", "listing", "restart", "fairness")
+SIZED = ("throughput", "log_lines", "snapshots", "uploads", "listing", "restart", "fairness")
 TOLD = "told"  #: below `build`: what longer runs have left there
 MOST_SECONDS = 900
 

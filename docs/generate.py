@@ -122,8 +122,15 @@ def left_out_page() -> str:
         "(`!.kaggle`) sends it; rules with `*` do not. In directories below, nothing is left out by these names: what lies "
         "beside your code is yours to choose.\n"
     )
+    suspects = ", ".join(f"`{name}`" for name in private.SUSPECTS)
+    examples = ", ".join(f"`{ending}`" for ending in private.EXAMPLES)
+    beside = (
+        "## Beside code\n\n"
+        f"Files that are called {suspects} are sent, and named before (in Lab's form, too): they often hold keys and passwords, "
+        f"which members of the project's team could read. Names that end in {examples} are not meant.\n"
+    )
     kinds_table = table(("kind", "what it is"), kinds)
-    return _page("What is not sent", f"{text}\n{kinds_table}\n{table(('name', 'kind', 'whose it is'), rows)}")
+    return _page("What is not sent", f"{text}\n{kinds_table}\n{table(('name', 'kind', 'whose it is'), rows)}\n{beside}")
 
 
 def gpu_requests_page() -> str:

@@ -13,7 +13,7 @@ from himalia.owners import Owner
 from himalia.settings import cache_directory
 from himalia.snapshot import Packed, Scan, pack, scan, send
 from himalia.snapshot.cache import HashCache
-from himalia.snapshot.private import KINDS
+from himalia.snapshot.private import KINDS, told_of
 
 from .directories import Directory
 from .submissions import Progress, Report, Stage
@@ -31,6 +31,8 @@ def preview(directory: Directory) -> Mapping[str, Any]:
         problems.append(error.message)
     if scanned is not None and not scanned.file_count:
         problems.append("The directory is empty: there is nothing to submit.")
+    if scanned is not None and (found := scanned.suspects()):
+        problems.append(told_of(found))
     # What is private comes first: small, and the one thing to be sure of.
     left_out = sorted(scanned.left_out, key=lambda left: (left.rule not in KINDS, -left.size_bytes)) if scanned else []
     return {
@@ -43,7 +45,7 @@ def preview(directory: Directory) -> Mapping[str, Any]:
         ],
         "left_out_count": len(left_out),
         "left_out_bytes": sum(left.size_bytes for left in left_out),
-        "largest": [{"path": found.path, "size_bytes": found.size_bytes} for found in scanned.largest()]
+        "largest": [{"path": large.path, "size_bytes": large.size_bytes} for large in scanned.largest()]
         if scanned
         else [],
         "problems": problems,

@@ -17,7 +17,7 @@ from ..sdk import submit as submit_job
 from ..settings import token_from
 from ..snapshot import LeftOut, Scan
 from ..snapshot.ignore import GIT, HIMALIA
-from ..snapshot.private import KINDS
+from ..snapshot.private import KINDS, told_of
 from ..units import format_size
 from .following import follow
 from .jobfile import NAME, read_job_file
@@ -205,6 +205,8 @@ def _say_what_is_sent(scanned: Scan) -> None:
     more = len(others) - MOST_LEFT_OUT
     if more > 0:
         say(f"left out: {more} more")
+    if found := scanned.suspects():
+        say(told_of(found))
 
 
 def _say_what_is_private(private: list[LeftOut]) -> None:

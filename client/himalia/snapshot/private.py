@@ -6,7 +6,8 @@ directory's `.himaliaignore`) sends it after all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 
 SECRETS = "secrets"
 HISTORY = "history"
@@ -69,7 +70,40 @@ PRIVATE: Mapping[str, tuple[str, str]] = {
 }
 
 
+#: What often holds a key or a password and lies beside code: it is sent, and told before.
+SUSPECTS = (
+    *(".env", ".env.*", ".netrc", "_netrc", ".pgpass", ".git-credentials", ".pypirc", ".npmrc"),
+    *("id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "*.pem", "*.key", "*.p12", "*.pfx", "*.kdbx"),
+    *("credentials.json", "service-account*.json", "kaggle.json", "secrets.toml", "secrets.yaml", "secrets.json"),
+)
+EXAMPLES = (".example", ".sample", ".template", ".dist", ".pub")  #: what ends so is none
+MOST_NAMED = 3
+
+
 def kind_of_private(name: str) -> str | None:
     """Return the kind of what lies in a home under this name; None for what may be code."""
     kind, _ = PRIVATE.get(name, (None, ""))
     return kind
+
+
+def suspects(paths: Iterable[str]) -> list[str]:
+    """Return the files among these whose names are those of keys and passwords."""
+    return [path for path in paths if _is_suspect(path.rpartition("/")[2])]
+
+
+def told_of(found: list[str]) -> str:
+    """Return what is said of such files before they are sent."""
+    named = ", ".join(found[:MOST_NAMED]) + (f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else "")
+    verbs = (
+        ("looks like a key or a password, and is", "it")
+        if len(found) == 1
+        else ("look like keys or passwords, and are", "them")
+    )
+    return (
+        f"{named} {verbs[0]} sent: who may see the project's jobs can read {verbs[1]}. If that is not meant, leave "
+        f"{verbs[1]} out in .himaliaignore."
+    )
+
+
+def _is_suspect(name: str) -> bool:
+    return not name.endswith(EXAMPLES) and any(fnmatchcase(name, pattern) for pattern in SUSPECTS)

@@ -14,6 +14,7 @@ from ..models import EntryType
 from ..settings import home_directories
 from ..units import format_size
 from .ignore import Ignore
+from .private import suspects
 
 MOST_COUNTED = 20_000  #: entries of a directory that is left out, looked at for its size
 DEEPEST = 200
@@ -59,6 +60,10 @@ class Scan:
     def size_bytes(self) -> int:
         """Bytes of all files."""
         return sum(entry.size_bytes for entry in self.entries)
+
+    def suspects(self) -> list[str]:
+        """Return the files whose names are those of keys and passwords."""
+        return suspects(entry.path for entry in self.entries if entry.type is EntryType.FILE)
 
     def largest(self, count: int = 5) -> list[Found]:
         """Return the largest files."""

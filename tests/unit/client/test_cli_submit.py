@@ -386,3 +386,15 @@ def test_on_a_terminal_progress_is_a_bar_that_goes_away(service, code, himalia, 
 
     assert outcome.code == 0
     assert "that the platform does not have yet" not in outcome.err
+
+
+@pytest.mark.fault(77)
+def test_a_file_that_looks_like_a_password_is_named_before_it_is_sent(service, code, himalia):
+    (code / ".env").write_text("KEY=1")
+
+    done = himalia("submit", "--detach", "--", "true")
+
+    assert (
+        ".env looks like a key or a password, and is sent: who may see the project's jobs can read it. If that is not meant, "
+        "leave it out in .himaliaignore." in done.err
+    )

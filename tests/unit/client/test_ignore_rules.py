@@ -109,6 +109,28 @@ def test_what_is_private_in_a_home_is_left_out_there_and_nowhere_else(home):
     assert tree(home / "code", ".ssh/id", ".config/x") == {".ssh/id", ".config/x"}
 
 
+@pytest.mark.fault(77)
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("conf/.env", True),
+        (".env.production", True),
+        (".env.example", False),
+        ("keys/id_ed25519", True),
+        ("keys/id_ed25519.pub", False),
+        ("server.pem", True),
+        ("secrets.toml", True),
+        ("environment.py", False),
+        ("monkey", False),
+        (".env/settings.py", False),
+    ],
+)
+def test_a_file_beside_code_that_is_called_like_a_key_or_password_is_told(tmp_path, name, told):
+    tree(tmp_path, name, "train.py")
+
+    assert scan(tmp_path).suspects() == ([name] if told else [])
+
+
 def test_what_is_private_is_told_with_its_kind(home):
     tree(home, ".aws/credentials", ".zsh_history", ".nv/kernel")
 

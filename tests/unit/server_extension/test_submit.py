@@ -335,6 +335,19 @@ def test_a_large_file_is_sent_without_being_held_in_memory(tmp_path, service, mo
     assert most < WHOLE_BYTES / 2, "sender and receiver together"
 
 
+@pytest.mark.fault(77)
+def test_a_preview_names_what_looks_like_passwords(tmp_path):
+    for name in (".env", "a.pem", "b.pem", "c.pem", "train.py"):
+        (tmp_path / name).write_text("x")
+
+    seen = preview(Directory(path=tmp_path, contents_path="code", project="code"))
+
+    assert seen["problems"] == [
+        ".env, a.pem, b.pem and 1 more look like keys or passwords, and are sent: who may see the project's jobs can read them. "
+        "If that is not meant, leave them out in .himaliaignore."
+    ]
+
+
 def test_a_preview_of_what_cannot_be_read_says_so(tmp_path):
     directory = Directory(path=tmp_path / "gone", contents_path="gone", project="gone")
 

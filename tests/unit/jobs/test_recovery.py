@@ -269,6 +269,60 @@ class TestRestarts:
 
         assert service.job(job.id).state is JobState.RUNNING
 
+    @pytest.mark.fault(17)
+    @pytest.mark.parametrize("hours", [1, -1])
+    async def test_a_clock_that_jumps_while_a_job_runs_ends_it_no_earlier(self, service, add_job, monkeypatch, hours):
+        job = add_job(**running(timeout_seconds=60))
+        await service.start()
+        await service.turn()
+        await service.step(job.id)
+        wall = service.clock.wall
+        monkeypatch.setattr(service.clock, "wall", lambda: wall() + timedelta(hours=hours))
+
+        await ticks(service, 55)
+        assert service.job(job.id).state is JobState.RUNNING
+        await ticks(service, 20)
+
+        assert service.job(job.id).reason is Reason.TIMED_OUT
+        service.check_the_end()
+
+    @pytest.mark.fault(7)
+    async def test_a_job_that_ended_and_was_removed_while_nobody_was_there_is_lost_and_keeps_its_log(
+        self, service, add_job, machine
+    ):
+        machine.programs[ENDS] = Program(seconds=1.0, output=b"so far\n")
+        job = add_job(**running(ENDS, gpus="2"))
+        await service.start()
+        await service.turn()
+        await service.step(job.id)
+        service.let_pass(5)
+        machine.remove_by_hand(f"{job.id}.1")
+
+        await service.start()
+        await service.reconcile()
+        await ticks(service, 3)
+
+        ended = service.job(job.id)
+        assert (ended.state, ended.reason, ended.exit_code) == (JobState.FAILED, Reason.VANISHED, None)
+        assert (await service.engine.read_log(f"{job.id}.1", 0, 100)).data == b"so far\n"
+        service.check_the_end()
+
+    @pytest.mark.fault(31)
+    async def test_a_name_that_means_another_image_by_now_changes_no_job_that_was_submitted_before(
+        self, service, add_job, machine, monkeypatch
+    ):
+        job = add_job(**running(ENDS))
+        machine.images |= {"himalia/server:dev": "sha256:2", "old": "sha256:1"}
+        launched = []
+        launch = machine.launch
+        monkeypatch.setattr(machine, "launch", lambda spec: launched.append(spec.image_id) or launch(spec))
+        await service.start()
+
+        await ticks(service)
+
+        assert service.job(job.id).state is JobState.SUCCEEDED
+        assert set(launched) == {"sha256:1"}
+
     async def test_a_job_that_is_tried_again_has_no_exit_code_meanwhile(self, service, add_job, machine):
         machine.programs[("fails",)] = Program(code=3)
         job = add_job(**running(("fails",), retries=1))

@@ -96,14 +96,16 @@ class TestStrangers:
 
     @pytest.mark.fault(32)
     async def test_containers_of_others_are_never_touched(self, service, machine):
-        machine.run_server("postgres", lease_id="", ours=False, cpus=6.0)
+        names = [f"postgres-{number}" for number in range(200)]
+        for name in names:
+            machine.run_server(name, lease_id="", ours=False, cpus=6.0)
         await service.start()
 
         await ticks(service, 3)
 
         assert service.db.read_now(leases.live) == []
         assert service.reconciler.strangers == []
-        assert machine.containers["postgres"].seen.phase == "running"
+        assert {machine.containers[name].seen.phase for name in names} == {"running"}
 
     async def test_what_was_created_too_late_is_cleared_away(self, service, add_job, machine):
         job = add_job(**running())

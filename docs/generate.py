@@ -274,8 +274,9 @@ def container_page() -> str:
             ("field of `HostConfig`", "value"),
             [(f"`{name}`", f"`{value}`") for name, value in host.items() if name not in APART],
         ),
-        "`Init` is true in servers; in jobs Himalia's launcher is the first process. `Ulimits` (memlock, stack, core) are "
-        "the most that the machine lets a container start with, found out when the service starts. "
+        "`Init` is true in servers; in jobs Himalia's launcher is the first process. `Ulimits` (memlock, stack, core, "
+        f"nofile: {container.OPEN_FILES:,} open files) are the most that the machine lets a container start with, found out when "
+        "the service starts. "
         f"`NVIDIA_VISIBLE_DEVICES={container.NO_GPU['NVIDIA_VISIBLE_DEVICES']}` in all: GPUs come by device request, by UUID.\n",
         "## Labels\n",
         "Several installations can share an Engine; each touches what carries its own id only.\n",

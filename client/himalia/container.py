@@ -21,6 +21,7 @@ JOB_HOME = f"{HIMALIA}/home"  #: HOME of a job: apart from the run directory
 
 PIDS_LIMIT = 4096
 STACK_BYTES = 64 * 1024 * 1024
+OPEN_FILES = 65_536  #: of a process
 NO_GPU = {
     "NVIDIA_VISIBLE_DEVICES": "void"
 }  #: CDI or the device request sets it otherwise; never `none`: old hooks read it as all

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 from pathlib import Path
 
-from himalia.container import STACK_BYTES
+from himalia.container import OPEN_FILES, STACK_BYTES
 
 CAP_SYS_RESOURCE = 24
 
@@ -13,11 +13,13 @@ CAP_SYS_RESOURCE = 24
 def ulimits() -> tuple[dict[str, object], ...]:
     """Return the limits as the Docker API takes them.
 
-    NCCL wants locked memory without limit and a stack of 64 MiB. Where root lacks CAP_SYS_RESOURCE (a machine that is
+    NCCL wants locked memory without limit and a stack of 64 MiB. Open files: so many that data loaders have enough, and what
+    closes all that it could have open takes no time. Where root lacks CAP_SYS_RESOURCE (a machine that is
     itself confined), asking for more than root's own hard limit keeps every container from starting.
     """
     free = _has_capability(CAP_SYS_RESOURCE)
-    return (_limit("memlock", -1, free), _limit("stack", STACK_BYTES, free), _limit("core", 0, free))
+    wanted = {"memlock": -1, "stack": STACK_BYTES, "core": 0, "nofile": OPEN_FILES}
+    return tuple(_limit(name, number, free) for name, number in wanted.items())
 
 
 def _limit(name: str, wanted: int, free: bool) -> dict[str, object]:

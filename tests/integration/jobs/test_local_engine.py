@@ -247,14 +247,16 @@ class TestLocally:
     """What only a real machine can show."""
 
     async def test_a_container_has_the_limits_that_the_engine_tells(self, bench):
-        spec = await launched(bench, PRINTS)
+        spec = await launched(bench, shell("ulimit -n"))
 
         config = bench.container(spec.attempt)["HostConfig"]
 
         told = {(limit["Name"], limit["Soft"], limit["Hard"]) for limit in bench.engine.ulimits}
         assert {(limit["Name"], limit["Soft"], limit["Hard"]) for limit in config["Ulimits"]} == told
-        assert {name for name, *_ in told} == {"memlock", "stack", "core"}
+        assert {name for name, *_ in told} == {"memlock", "stack", "core", "nofile"}
         assert (await end_of(bench, spec)).code == 0
+        most = next(soft for name, soft, _ in told if name == "nofile")
+        assert (await bench.engine.read_log(spec.attempt, 0, 100)).data == f"{most}\n".encode()
 
     @pytest.mark.fault(81)
     async def test_the_submitted_files_are_there_and_are_never_changed(self, bench):

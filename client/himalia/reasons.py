@@ -72,7 +72,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.KILLED_BY_SIGNAL: "The command was ended by a signal.",
     Reason.OUT_OF_MEMORY: "It used more memory than it asked for and was ended. Ask for more memory, or use less.",
     Reason.TIMED_OUT: "It reached its time limit and was ended; what it had written to /artifacts is kept. Ask for more time, or keep checkpoints in /storage.",
-    Reason.DISK_LIMIT: "It was ended for that; what it had written to /artifacts is kept. Write less, delete on the way what is not needed, or choose a profile that may write more.",
+    Reason.DISK_LIMIT: "It was ended for that; what it had written to /artifacts is kept. Write less, delete on the way what is not needed, or ask for more, such as --disk 200G.",
     Reason.GPU_IDLE: "It was ended so that others can use the GPUs; what it had written to /artifacts is kept. Ask for no GPU, or look in its log for what it waited for.",
     Reason.CANCELLED: "It was cancelled; what it had written to /artifacts is kept.",
     Reason.PREEMPTED: "It gave way to somebody before it and is in line again; it starts by itself. Keep checkpoints in /storage.",

@@ -179,8 +179,8 @@ def submit(
     `@TAG` or `@COMMIT` behind it where another one is meant; `token` for a private one, which is kept nowhere; `told` is
     called with what becomes of the fetch.
 
-    `options` are the fields of `models.JobRequest`: name, experiment, profile, image, gpus, cpus, memory, env, timeout, warn,
-    retries, retry_on, preemptible, workdir. `directory=None` runs in an empty workspace, and then needs a project. Raises HimaliaError with a
+    `options` are the fields of `models.JobRequest`: name, experiment, profile, image, gpus, cpus, memory, disk, env, timeout,
+    warn, retries, retry_on, preemptible, workdir. `directory=None` runs in an empty workspace, and then needs a project. Raises HimaliaError with a
     sentence that says what to do.
     """
     service = client or Client()

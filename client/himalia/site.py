@@ -155,6 +155,9 @@ class Profile(Section):
         100 * GiB,
         description="What a job may write to the data disk, its workspace, /artifacts, its home and /tmp together; more is ended. The log and /storage have limits of their own.",
     )
+    max_disk: Bytes | None = Field(
+        None, description="The most that a job may ask for there; none: no more than `disk`."
+    )
     disk_files: CountOrUnlimited = Field(
         1_000_000, ge=100, description="How many files and directories a job may have there; more is ended."
     )

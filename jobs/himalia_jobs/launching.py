@@ -12,7 +12,7 @@ from himalia.gpus import Slot
 from himalia.site import Mount, Site
 
 from .engines.base import LaunchSpec, StorageMount
-from .engines.disk import NO_LIMIT, DiskLimit
+from .engines.disk import DiskLimit
 from .store.records import AttemptRecord, JobRecord
 
 
@@ -45,11 +45,10 @@ def launch_spec(job: JobRecord, attempt: AttemptRecord, site: Site) -> LaunchSpe
 
 
 def disk_limit(job: JobRecord, site: Site) -> DiskLimit:
-    """Return what a job may write to the disk: what its profile says now; without the profile there is no limit any more."""
+    """Return what a job may write to the disk: what it asked for, else what its profile says now, if that is still there."""
     profile = site.profile(job.profile)
-    if profile is None:
-        return NO_LIMIT
-    return DiskLimit(size_bytes=profile.disk or 0, files=profile.disk_files or 0)
+    size, files = (profile.disk, profile.disk_files) if profile else (None, None)
+    return DiskLimit(size_bytes=job.disk_bytes or size or 0, files=files or 0)
 
 
 def argv_of(spec: dict[str, Any], workspace: str = "") -> list[str]:

@@ -21,7 +21,7 @@ from himalia.states import JobState
 from himalia.units import format_duration, parse_duration, parse_size
 from himalia_gpus.request import GPURequest, parse_request
 
-from .capacity import why_it_never_fits
+from .capacity import disk_again, disk_asked, why_it_never_fits
 from .engines.base import Engine, Image, Node
 from .engines.errors import ImageMissing
 from .person import Person
@@ -92,6 +92,7 @@ class Submitter:
             "gpus": str(gpus),
             "cpus": cpus,
             "memory_bytes": memory_bytes,
+            "disk_bytes": disk_asked(request.disk, profile),
             "timeout_seconds": limit,
             "warn_seconds": _warn(request.warn, limit),
             "preemptible": request.preemptible,
@@ -191,6 +192,7 @@ class Submitter:
             "gpus": str(gpus),
             "cpus": job.cpus,
             "memory_bytes": job.memory_bytes,
+            "disk_bytes": disk_again(job.disk_bytes, profile),
             "timeout_seconds": (limit := min(job.timeout_seconds, profile.max_time_limit)),
             "warn_seconds": job.warn_seconds if job.warn_seconds and job.warn_seconds < limit else None,
             "retries": job.retries,

@@ -60,6 +60,7 @@ def job_view(
         notebook=NotebookRun(**notebook) if notebook else None,
         workdir=str(spec.get("workdir") or ""),
         env=env if own else dict.fromkeys(env, ""),
+        disk_bytes=job.disk_bytes,
         timeout_seconds=job.timeout_seconds,
         warn_seconds=job.warn_seconds,
         retries=job.retries,

@@ -20,6 +20,7 @@ KEYS = frozenset(
         "gpu",
         "cpus",
         "memory",
+        "disk",
         "env",
         "workdir",
         "notebook",

@@ -177,6 +177,12 @@ def _notebook(job: JobView) -> str:
     return " ".join((job.notebook.path, *given))
 
 
+def _asked(job: JobView) -> str:
+    disk = f", {format_size(job.disk_bytes)} of disk" if job.disk_bytes else ""
+    share = f"{counted(job.cpus, 'CPU')}, {format_size(job.memory_bytes)}{disk}"
+    return f"{share}, GPUs {job.gpus}, {format_duration(job.timeout_seconds)}"
+
+
 def _tried_again(job: JobView) -> str:
     times = "once" if job.retries == 1 else f"{job.retries} times"
     return f"{times} at most, after {job.retry_on.replace(',', ', ')}" if job.retries else ""
@@ -205,10 +211,7 @@ def _rows(job: JobView) -> list[tuple[str, str]]:
         ("notebook", _notebook(job)),
         ("directory", job.workdir),
         ("profile", job.profile),
-        (
-            "asked for",
-            f"{counted(job.cpus, 'CPU')}, {format_size(job.memory_bytes)}, GPUs {job.gpus}, {format_duration(job.timeout_seconds)}",
-        ),
+        ("asked for", _asked(job)),
         ("tried again", _tried_again(job)),
         ("preemptible", "yes: it gives way when others need the GPU, and is run again" if job.preemptible else ""),
         ("image", f"{job.image} ({job.image_id[:19]})"),

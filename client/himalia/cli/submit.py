@@ -70,6 +70,7 @@ def _pairs(context: click.Context, option: click.Parameter, values: tuple[str, .
 @click.option("--gpu", "gpus", help="GPU request: 1, H200:2, 80GB..:1 …; else the profile's.")
 @click.option("--cpus", type=float, help="CPUs; else the profile's.")
 @click.option("--memory", help="Memory, such as 8G; else the profile's.")
+@click.option("--disk", help="What it may write to the data disk, such as 200G; else the profile's.")
 @click.option("--env", multiple=True, callback=_pairs, metavar="K=V", help="Environment variable. Repeat for more.")
 @click.option("--workdir", metavar="SUB", help="Directory inside the submitted one to run in; else a notebook's own.")
 @click.option("--notebook", metavar="FILE", help="Notebook to run instead of a command.")

@@ -34,6 +34,7 @@ class JobRequest(Request):
     gpus: str | int | float | None = None
     cpus: float | None = None
     memory: str | int | None = None  #: bytes, or `8G`
+    disk: str | int | None = None  #: what it may write to the data disk: bytes, or `200G`
     command: list[str] | str | None = None  #: a string runs through `sh -c`
     notebook: NotebookRun | None = None
     workdir: str = ""  #: relative to the workspace
@@ -123,6 +124,7 @@ class JobView(JobSummary):
     notebook: NotebookRun | None = None
     workdir: str = ""
     env: dict[str, str] = Field(default_factory=dict)  #: values only for the submitter and administrators
+    disk_bytes: int | None = None  #: what it may write to the data disk, as asked for; none: what its profile says
     timeout_seconds: int
     warn_seconds: int | None = None  #: so long before its time limit it is warned
     retries: int = 0

@@ -50,6 +50,7 @@ class JobRecord(Record):
     image_id: str
     cpus: float
     memory_bytes: int
+    disk_bytes: int | None
     gpus: str
     timeout_seconds: int
     warn_seconds: int | None

@@ -98,6 +98,7 @@ jobs = Table(
     Column("image_id", String, nullable=False),
     Column("cpus", Float, nullable=False),
     Column("memory_bytes", Integer, nullable=False),
+    Column("disk_bytes", Integer),  # that it may write, as asked for; none: what its profile says
     Column("gpus", String, nullable=False),
     Column("timeout_seconds", Integer, nullable=False),
     Column("warn_seconds", Integer),  # before its time limit it is warned; none: it is not

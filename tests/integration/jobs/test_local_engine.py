@@ -249,14 +249,12 @@ class TestLocally:
     async def test_a_container_has_the_limits_that_the_engine_tells(self, bench):
         spec = await launched(bench, shell("ulimit -n"))
 
-        config = bench.container(spec.attempt)["HostConfig"]
-
-        told = {(limit["Name"], limit["Soft"], limit["Hard"]) for limit in bench.engine.ulimits}
-        assert {(limit["Name"], limit["Soft"], limit["Hard"]) for limit in config["Ulimits"]} == told
-        assert {name for name, *_ in told} == {"memlock", "stack", "core", "nofile"}
+        limits = (bench.container(spec.attempt)["HostConfig"]["Ulimits"], bench.engine.ulimits)
+        given, told = ({(one["Name"], one["Soft"], one["Hard"]) for one in some} for some in limits)
+        assert given == told
         assert (await end_of(bench, spec)).code == 0
-        most = next(soft for name, soft, _ in told if name == "nofile")
-        assert (await bench.engine.read_log(spec.attempt, 0, 100)).data == f"{most}\n".encode()
+        files = int((await bench.engine.read_log(spec.attempt, 0, 100)).data)
+        assert {name for name, *_ in told - {("nofile", files, files)}} == {"memlock", "stack", "core"}
 
     @pytest.mark.fault(81)
     async def test_the_submitted_files_are_there_and_are_never_changed(self, bench):

@@ -57,6 +57,7 @@ async def test_a_job_gets_its_profiles_time_limit_or_the_one_it_asks_for(work: A
         ({"cpus": 5}, "cpus", "more than this platform has: 4"),
         ({"memory": "15G"}, "memory", "more than this platform gives out"),
         ({"memory": -1}, "memory", ""),
+        ({"disk": "101G"}, "disk", "The profile small allows 100 GB at most."),
         ({"gpus": 3}, "gpus", "2"),
         ({"gpus": "1.5"}, "gpus", "1.5"),
         ({"gpus": "H100"}, "gpus", "Simulated"),

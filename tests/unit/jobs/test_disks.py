@@ -9,10 +9,12 @@ import pytest
 import pytest_asyncio
 from mortal_service import LASTS, MortalService
 
+from himalia.errors import FieldError
 from himalia.reasons import Reason
 from himalia.site import Profile, Site
 from himalia.states import JobState
 from himalia.units import GiB, MiB
+from himalia_jobs.capacity import disk_again, disk_asked
 from himalia_jobs.disk_words import Level, level_of, near_sentence, over_sentence
 from himalia_jobs.disks import Disks
 from himalia_jobs.engines.disk import DiskLimit, DiskPlace, DiskUse
@@ -182,6 +184,33 @@ def test_limits_come_from_the_profile_and_reach_the_engine(service, add_job):
 
     assert disk_limit(job, service.site) == LIMIT
     assert disk_limit(add_job(profile="gone"), service.site) == DiskLimit()
+
+
+@pytest.mark.parametrize(
+    ("profile", "asked", "given"),
+    [
+        ({"disk": "10G"}, None, None),
+        ({"disk": "10G"}, "10G", 10 * GiB),
+        ({"disk": "10G", "max_disk": "20G"}, "20G", 20 * GiB),
+        ({"disk": "10G", "max_disk": "5G"}, "10G", 10 * GiB),
+        ({"disk": "unlimited"}, "900T", 900 * 1024 * GiB),
+    ],
+)
+def test_a_job_may_ask_for_as_much_as_its_profile_allows(profile, asked, given):
+    assert disk_asked(asked, Profile(name="small", **profile)) == given
+
+
+def test_a_job_that_asked_for_more_than_the_profile_allows_by_now_is_run_again_with_what_it_allows():
+    profile = Profile(name="small", disk="10G", max_disk="20G")  # type: ignore[arg-type]  # as the file has it
+
+    assert [disk_again(asked, profile) for asked in (None, 5 * GiB, 30 * GiB)] == [None, 5 * GiB, 20 * GiB]
+    with pytest.raises(FieldError, match=r"allows 20.0 GB at most"):
+        disk_asked("21G", profile)
+
+
+def test_what_a_job_asked_for_is_its_limit_also_without_its_profile(service, add_job):
+    assert disk_limit(add_job(disk_bytes=GiB), service.site) == DiskLimit(size_bytes=GiB, files=1000)
+    assert disk_limit(add_job(disk_bytes=GiB, profile="gone"), service.site) == DiskLimit(size_bytes=GiB)
 
 
 def test_a_profile_has_limits_unless_its_administrator_says_unlimited():

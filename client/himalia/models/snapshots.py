@@ -56,5 +56,3 @@ class SnapshotView(Answer):
     size_bytes: int
     squeeze: bool = False  #: whether a pack had better be squeezed: its way here is slow
     upload_url: str | None = None  #: where packs are sent, in the place of this API's address: past the proxy
-    squeeze: bool = False  #: whether a pack had better be squeezed: its way here is slow
-    upload_url: str | None = None  #: where a pack is sent in the place of this API: past the proxy

@@ -67,7 +67,7 @@ def test_it_ends_with_the_jobs_exit_code_and_so_do_the_others_that_wait(service,
 
 def test_every_option_reaches_the_service(service, code, himalia):
     words = (
-        "--project p --experiment e --name n --profile small --image i --gpu H200:2 --cpus 2.5 --memory 8G --disk 20G "
+        "--project p --experiment e --name n --profile small --image i --gpu H200:2 --cpus 2.5 --memory 8G "
         "--env A=1 --env B=x=y --workdir pkg --timeout 2h --warn 5m --retries 3 --retry-on oom,lost --owner team:nlp --clean --preemptible --detach"
     )
     outcome = himalia("submit", ".", *words.split(), "--", "python", "train.py", "--detach", "--", "-x")
@@ -85,7 +85,6 @@ def test_every_option_reaches_the_service(service, code, himalia):
         "gpus": "H200:2",
         "cpus": 2.5,
         "memory": "8G",
-        "disk": "20G",
         "command": ["python", "train.py", "--detach", "--", "-x"],
         "workdir": "pkg",
         "env": {"A": "1", "B": "x=y"},

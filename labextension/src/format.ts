@@ -15,6 +15,14 @@ export function formatSize(bytes: number): string {
   return `${unit === 0 || number >= 100 ? number.toFixed(0) : number.toFixed(1)} ${units[unit]}`;
 }
 
+/** Return a stranger's text with what would turn or hide letters written out. */
+export function visible(text: string): string {
+  return text.replace(
+    /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    letter => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`
+  );
+}
+
 /** Return a duration for people: `42 s`, `3 min`, `2 h 40 min`, `3 d 4 h`. */
 export function formatDuration(seconds: number): string {
   const whole = Math.max(0, Math.floor(seconds));

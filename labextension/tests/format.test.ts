@@ -1,6 +1,13 @@
 import { expect, test } from 'vitest';
 
-import { formatDeadline, formatDuration, formatMoment, formatSize, localised } from '../src/format';
+import {
+  formatDeadline,
+  formatDuration,
+  formatMoment,
+  formatSize,
+  localised,
+  visible
+} from '../src/format';
 
 test('sizes read as the command line writes them', () => {
   expect([0, 1023, 1024, 3435973836, 123 * 1024 ** 2].map(formatSize)).toEqual([
@@ -10,6 +17,13 @@ test('sizes read as the command line writes them', () => {
     '3.2 GB',
     '123 MB'
   ]);
+});
+
+test('a name that turns its letters round, or has none to see, is written out', () => {
+  expect(visible('gpj.\u202eexe\n\x1b')).toBe('gpj.\\u202eexe\\u000a\\u001b');
+  expect(visible('größe 大きさ <img onerror=alert(1)> 😀')).toBe(
+    'größe 大きさ <img onerror=alert(1)> 😀'
+  );
 });
 
 test('durations read as the command line writes them', () => {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from typing import Any
 
@@ -10,6 +9,7 @@ from ..errors import HimaliaError, Unavailable
 from ..models import JobView
 from ..sdk import Job
 from .output import CANCELLED, exit_code, print_json, say, sentence_of
+from .terminal import printing
 
 FIRST_LOOK_SECONDS = 0.3
 SLOWEST_LOOK_SECONDS = 2.0
@@ -42,9 +42,9 @@ def _print_output(job: Job, told: _Teller, picked: dict[str, Any]) -> None:
     watcher = threading.Thread(target=_watch, args=(Job(job.client, job.view), told, over), daemon=True)
     watcher.start()
     try:
-        for block in job.log(follow=True, **picked):
-            sys.stdout.buffer.write(block)
-            sys.stdout.buffer.flush()
+        with printing() as show:
+            for block in job.log(follow=True, **picked):
+                show(block)
         job.wait()
     finally:
         over.set()

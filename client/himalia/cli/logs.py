@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
@@ -10,6 +9,7 @@ import click
 from ..sdk import Job
 from .following import follow as follow_job
 from .session import resolve, session
+from .terminal import printing
 
 
 @click.command()
@@ -31,12 +31,15 @@ from .session import resolve, session
 @click.option("--ignore-case", "-i", is_flag=True, help="With --grep: large and small letters are the same.")
 @click.option("--timestamps", "-t", is_flag=True, help="Before each line the second in which it came, in UTC.")
 def logs(job_id: str, follow: bool, attempt: int, **picked: Any) -> int:
-    """Print a job's output, byte by byte as it wrote it, or the lines of it that are asked for."""
+    """Print a job's output, byte by byte as it wrote it, or the lines of it that are asked for.
+
+    On a terminal what reaches beyond the job's own lines (titles, links, the clipboard, a cleared screen) is left out.
+    """
     with session() as client:
         job = Job(client, client.job(resolve(job_id)))
         if follow and not attempt:
             return follow_job(job, **picked)
-        for block in job.log(follow=follow, attempt=attempt, **picked):
-            sys.stdout.buffer.write(block)
-        sys.stdout.buffer.flush()
+        with printing() as show:
+            for block in job.log(follow=follow, attempt=attempt, **picked):
+                show(block)
     return 0

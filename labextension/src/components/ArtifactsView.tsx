@@ -3,7 +3,7 @@ import { downloadIcon } from '@jupyterlab/ui-components';
 import type { JSX } from 'react';
 import { useState } from 'react';
 
-import { formatMoment, formatSize } from '../format';
+import { formatMoment, formatSize, visible } from '../format';
 import type { JobPage } from '../job/page';
 import { nameOf } from '../submit/paths';
 import type { IArtifact } from '../words';
@@ -87,7 +87,7 @@ function ArtifactRow(props: IArtifactRowProps): JSX.Element {
   return (
     <li className="jp-himalia-Artifact" data-path={path} data-opened={opened}>
       <button className="jp-himalia-Artifact-name" disabled={!isFile} onClick={() => onOpen(path)}>
-        <span>{path}</span>
+        <span>{visible(path)}</span>
         <span className="jp-himalia-Hint">
           {isFile ? `${formatSize(size)} · ${formatMoment(modified, now)}` : type}
         </span>
@@ -95,8 +95,8 @@ function ArtifactRow(props: IArtifactRowProps): JSX.Element {
       {isFile && (
         <button
           className="jp-himalia-IconButton"
-          title={trans.__('Download %1', path)}
-          aria-label={trans.__('Download %1', path)}
+          title={trans.__('Download %1', visible(path))}
+          aria-label={trans.__('Download %1', visible(path))}
           onClick={() => onSave(path)}
         >
           <downloadIcon.react tag="span" width="16px" height="16px" />

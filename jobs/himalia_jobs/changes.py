@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+CROWD = 20  #: so many may ask at once
+TURN_SECONDS = 0.002  #: what each more of them makes all wait on average, so that the service has time for others
 
 
 class Changes:
@@ -10,6 +16,7 @@ class Changes:
 
     def __init__(self) -> None:
         self.number = 0
+        self.listeners = 0
         self._event = asyncio.Event()
 
     def tell(self) -> None:
@@ -17,6 +24,20 @@ class Changes:
         self.number += 1
         self._event.set()
         self._event = asyncio.Event()
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Count among those who ask for every change."""
+        self.listeners += 1
+        try:
+            yield
+        finally:
+            self.listeners -= 1
+
+    async def turn(self) -> None:
+        """Wait for one's turn to ask for what changed: a crowd that is woken at once does not ask at once."""
+        if self.listeners > CROWD:
+            await asyncio.sleep(random.random() * self.listeners * 2 * TURN_SECONDS)
 
     async def wait(self, timeout_seconds: float, seen: int | None = None) -> bool:
         """Wait for a change (after the number `seen`); return False when none came in time."""

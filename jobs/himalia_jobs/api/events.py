@@ -17,7 +17,7 @@ from ..views import summary
 from .base import HimaliaHandler
 
 KEEP_ALIVE_SECONDS = 15.0
-BATCH = 500
+BATCH = 50  #: events that are held for somebody at once
 
 
 class EventsHandler(HimaliaHandler):
@@ -31,7 +31,8 @@ class EventsHandler(HimaliaHandler):
         if last and not (last.isascii() and last.isdigit() and len(last) < 20):
             raise FieldError("Last-Event-ID", "It must be the `seq` of an event.")
         try:
-            await self._stream(int(last) if last else None)
+            with self.service.changes.listening():
+                await self._stream(int(last) if last else None)
         except StreamClosedError:
             return
 
@@ -58,6 +59,7 @@ class EventsHandler(HimaliaHandler):
             if not await self.service.changes.wait(KEEP_ALIVE_SECONDS, seen):
                 self.write(": keep-alive\n\n")
                 await self.taken()
+            await self.service.changes.turn()
 
     def _concerns(self, row: RowMapping) -> bool:
         """Tell whether an event is for who asks: who sees everybody's jobs is not told everybody's notices."""
@@ -83,8 +85,8 @@ class EventsHandler(HimaliaHandler):
         ]
 
     async def _send(self, batch: Sequence[Event]) -> None:
-        for event in batch:
-            self.write(f"id: {event.seq}\nevent: {event.kind}\ndata: {event.model_dump_json()}\n\n")
+        self.write("".join(f"id: {one.seq}\nevent: {one.kind}\ndata: {one.model_dump_json()}\n\n" for one in batch))
+        del batch  # who is slow to take it holds its text alone
         await self.taken()
 
 

@@ -98,6 +98,8 @@ class TruthContract:
 
     # I9: the exit is told apart, and outlives the container.
 
+    @pytest.mark.fault(33)
+    @pytest.mark.fault(34)
     @pytest.mark.parametrize(
         ("scene", "code", "signal", "oom"),
         [(FAILS, 3, None, False), (KILLED, 137, 9, False), (TOO_BIG, 137, 9, True), (CHILD_TOO_BIG, 0, None, True)],
@@ -222,6 +224,8 @@ class TruthContract:
             pages.append(list(page))
         assert pages == [list(entries[at : at + 2]) for at in (0, 2, 4)]
 
+    @pytest.mark.fault(45)
+    @pytest.mark.fault(46)
     async def test_only_regular_files_of_the_attempt_are_opened(self, bench):
         spec = await launched(bench, LEAVES)
         await printed(bench, spec, b"ready")

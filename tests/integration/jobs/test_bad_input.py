@@ -77,6 +77,7 @@ def test_an_empty_command_is_refused(ada, command):
         run(ada, command)
 
 
+@pytest.mark.fault(94)
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -192,6 +193,7 @@ def test_nobody_learns_of_or_runs_what_another_has_sent(client, tmp_path):
         eve.open_snapshot("user:ada", packed.manifest)
 
 
+@pytest.mark.fault(82)
 @pytest.mark.parametrize(
     ("name", "status"), [("", 401), ("not-a-token", 401), ("x" * 64, 401)], ids=["none", "foreign", "long"]
 )
@@ -202,6 +204,7 @@ def test_who_is_not_known_gets_nothing(live, name, status):
     assert answer.json()["error"]["code"] == "unauthenticated"
 
 
+@pytest.mark.fault(82)
 def test_a_token_that_has_expired_is_not_known_any_more(live):
     person = live.person("ada")
     scopes = ["access:services!service=jobs", "custom:jobs:read"]
@@ -214,6 +217,7 @@ def test_a_token_that_has_expired_is_not_known_any_more(live):
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "unauthenticated")
 
 
+@pytest.mark.fault(82)
 def test_what_is_anothers_and_what_is_not_there_are_answered_the_same(client, live):
     job = run(client("ada"), "echo secret; echo x > /artifacts/x")
     token, nothing = live.person("eve").token, "a" * 12
@@ -228,6 +232,7 @@ def test_what_is_anothers_and_what_is_not_there_are_answered_the_same(client, li
         assert strange.text.replace(job.id, nothing) == absent.text
 
 
+@pytest.mark.fault(82)
 def test_a_token_without_the_scope_is_told_which_one_it_lacks(live):
     person = live.person("ada")
     made = person.post("hub/api/users/ada/tokens", {"scopes": ["access:services!service=jobs"], "expires_in": 60})
@@ -246,6 +251,7 @@ def test_the_leases_are_the_spawners_alone(live):
     assert answer.status_code == 403
 
 
+@pytest.mark.fault(85)
 def test_a_page_of_another_origin_cannot_submit_with_a_cookie(live):
     with httpx.Client(base_url=live.url, follow_redirects=True) as browser:
         browser.get("/hub/login")
@@ -283,6 +289,7 @@ def test_an_empty_directory_is_refused_before_anything_is_sent(ada, tmp_path):
         himalia.submit(tmp_path, command="true", client=ada)
 
 
+@pytest.mark.fault(92)
 def test_a_cursor_or_limit_that_cannot_be_is_told_or_clamped(live):
     token = live.person("ada").token
 

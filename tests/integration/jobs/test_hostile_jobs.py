@@ -18,6 +18,7 @@ def ada(client):
     return client("ada")
 
 
+@pytest.mark.fault(37)
 def test_a_log_is_kept_byte_for_byte(ada):
     script = (
         "import sys, os\n"
@@ -32,6 +33,7 @@ def test_a_log_is_kept_byte_for_byte(ada):
     assert output(job) == expected
 
 
+@pytest.mark.fault(36)
 def test_a_child_that_keeps_the_output_open_does_not_keep_the_job(ada):
     job = run(ada, "setsid sleep 600 & echo done")
 
@@ -56,6 +58,11 @@ def test_a_job_that_replaces_its_files_gets_nothing_of_the_host(ada, command):
     assert b"root:" not in output(job)
 
 
+@pytest.mark.fault(45)
+@pytest.mark.fault(46)
+@pytest.mark.fault(48)
+@pytest.mark.fault(49)
+@pytest.mark.fault(95)
 def test_artifacts_are_listed_and_served_without_following_anything(ada, live, tmp_path):
     job = run(
         ada,

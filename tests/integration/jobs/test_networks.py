@@ -37,6 +37,7 @@ def in_force(near: Neighbours) -> Iterator[None]:
     return
 
 
+@pytest.mark.fault(50)
 def test_a_job_reaches_no_address_and_no_port_of_the_host(near):
     with listening("0.0.0.0") as port:
         for address, at in (
@@ -49,6 +50,7 @@ def test_a_job_reaches_no_address_and_no_port_of_the_host(near):
             assert not near.reaches(near.job, address, at), (address, at)
 
 
+@pytest.mark.fault(50)
 def test_a_job_reaches_neither_another_job_nor_a_server(near):
     assert not near.reaches(near.job, near.address(near.other_job))
     assert not near.reaches(near.job, near.address(near.server))
@@ -80,6 +82,7 @@ def test_names_of_dockers_own_resolver_are_found(near):
     assert near.says(near.server, code) == near.address(near.other_server)
 
 
+@pytest.mark.fault(50)
 def test_jobs_and_servers_reach_the_internet_but_no_metadata(near, world):
     for container in (near.job, near.server):
         assert near.reaches(container, world.internet, world.port)
@@ -216,6 +219,7 @@ def test_the_kind_of_iptables_that_docker_uses_is_found_and_used(kind):
             namespace.stdout.close()
 
 
+@pytest.mark.fault(50)
 def test_a_real_job_reaches_neither_hub_nor_service(client, live):
     platform = live.place.site.platform
     code = (

@@ -133,6 +133,8 @@ def test_show_tells_a_notebook_and_its_parameters(service, himalia, job):
     assert "papermill" not in text
 
 
+@pytest.mark.fault(48)
+@pytest.mark.fault(86)
 def test_names_of_strangers_steer_no_terminal(service, himalia, job):
     job.become(name="\x1b[2Jgone\x9b1m", command=["\x1b]0;x\x07"])
     job.artifacts = {"a\x1b[31m": b"", "b\nc": b""}

@@ -88,7 +88,9 @@ def test_a_terminal_gets_clean_text_and_a_pipe_the_bytes(monkeypatch, terminal):
 
 @pytest.mark.fault(39)
 def test_a_job_that_prints_that_it_succeeded_has_failed_all_the_same(service, himalia):
-    service.add_job(**ended("a" * 12, state=JobState.FAILED, exit_code=3), id="a" * 12).logs = [b"aaaaaaaaaaaa: succeeded.\n"]
+    service.add_job(**ended("a" * 12, state=JobState.FAILED, exit_code=3), id="a" * 12).logs = [
+        b"aaaaaaaaaaaa: succeeded.\n"
+    ]
 
     outcome = himalia("logs", "a" * 12, "-f")
 

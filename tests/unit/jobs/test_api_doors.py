@@ -19,6 +19,7 @@ from himalia_jobs.api.openapi import describe
 pytestmark = pytest.mark.asyncio
 
 
+@pytest.mark.fault(82)
 async def test_every_route_asks_who_is_there(work: AtWork):
     for method, path in GUARDED:
         nobody = await work.ask(method, path, None)
@@ -46,6 +47,7 @@ async def test_every_route_answers_errors_in_one_shape(work: AtWork):
             assert answer.json()["error"]["message"].endswith(".")
 
 
+@pytest.mark.fault(82)
 async def test_every_route_needs_a_scope(work: AtWork):
     work.hub.knows("weak", scopes=("access:services!service=jobs",))
     work.hub.knows("outside", scopes=("custom:jobs:read", "custom:jobs:submit"))
@@ -59,6 +61,7 @@ async def test_every_route_needs_a_scope(work: AtWork):
             assert "access:services!service=jobs" in outside.json()["error"]["message"]
 
 
+@pytest.mark.fault(82)
 async def test_a_token_that_may_only_read_changes_nothing(work: AtWork):
     work.hub.knows("reader", scopes=("access:services!service=jobs", "custom:jobs:read"))
 
@@ -78,6 +81,7 @@ async def test_a_method_that_a_route_lacks_is_not_found(work: AtWork, method):
     assert (await work.ask(method, "me")).status_code == 404
 
 
+@pytest.mark.fault(94)
 @pytest.mark.parametrize(
     ("body", "status", "field"),
     [
@@ -101,6 +105,7 @@ async def test_a_body_that_cannot_be_read_or_taken_is_told(work: AtWork, body, s
     assert list(answer.json()["error"]["fields"]) == ([field] if field else [])
 
 
+@pytest.mark.fault(94)
 async def test_a_body_that_is_too_large_is_refused_without_being_read(work: AtWork):
     with contextlib.suppress(httpx.TransportError):  # the connection is cut
         answer = await work.ask("POST", "jobs", content=b"x" * 5_000_000)
@@ -141,6 +146,7 @@ async def test_a_browser_reads_with_its_cookie(work: AtWork):
     assert answer.json()["name"] == "ada"
 
 
+@pytest.mark.fault(85)
 async def test_a_page_of_another_origin_changes_nothing_with_a_cookie(work: AtWork):
     headers = {"Cookie": work.cookie("ada"), "Content-Type": "text/plain", "Origin": "https://evil.example"}
 

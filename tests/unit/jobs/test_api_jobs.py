@@ -96,6 +96,7 @@ async def test_a_parameter_that_is_no_plain_value_is_refused(work: AtWork, value
     assert (await work.ask("GET", "jobs")).status_code == 200
 
 
+@pytest.mark.fault(55)
 async def test_a_person_has_so_many_live_jobs_and_no_more(tmp_path):
     from service_at_work import at_work
 
@@ -238,6 +239,7 @@ PARTS = [
 ]
 
 
+@pytest.mark.fault(82)
 async def test_a_strangers_job_and_one_that_is_not_there_are_the_same(work: AtWork):
     job = await work.submit()
     await work.attempt(job["id"], JobState.SUCCEEDED, log=b"secret", files=["a"])

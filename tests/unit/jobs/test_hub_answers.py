@@ -44,6 +44,7 @@ async def test_what_asking_the_hub_took_is_given_back_at_the_end(tmp_path):
     assert watchers() <= before
 
 
+@pytest.mark.fault(82)
 async def test_a_revoked_token_is_refused_after_a_minute_however_often_it_is_used_meanwhile(work: AtWork, monkeypatch):
     passed = [0.0]
     late = SimpleNamespace(time=time.time, monotonic=lambda: time.monotonic() + passed[0])
@@ -155,6 +156,7 @@ async def test_an_administrators_powers_need_the_scope_as_well(work: AtWork):
     assert (await work.ask("GET", f"jobs/{job['id']}", "root")).status_code == 200
 
 
+@pytest.mark.fault(82)
 async def test_the_spawners_token_is_for_leases_alone(work: AtWork):
     assert (await work.ask("GET", "jobs", "spawner")).status_code == 403
     assert (await work.ask("GET", "profiles?for=servers&user=eve", "spawner")).status_code == 200
@@ -162,6 +164,7 @@ async def test_the_spawners_token_is_for_leases_alone(work: AtWork):
     assert (await work.ask("GET", "leases/" + "a" * 12, "ada")).status_code == 403
 
 
+@pytest.mark.fault(83)
 async def test_a_stream_ends_when_its_reader_may_not_read_any_more(work: AtWork, monkeypatch):
     monkeypatch.setattr("himalia_jobs.api.base.ASK_AGAIN_SECONDS", 0.0)
     monkeypatch.setattr("himalia_jobs.api.events.KEEP_ALIVE_SECONDS", 0.05)

@@ -147,6 +147,7 @@ def test_output_that_never_stops_does_not_keep_a_signal_from_being_heard(start_a
     assert run.record["log_bytes"] == run.log_path.stat().st_size
 
 
+@pytest.mark.fault(36)
 def test_a_child_that_keeps_the_output_open_does_not_keep_the_job_alive(start_as: Any) -> None:
     began = time.monotonic()
     run = start_as("sleep 1000 & echo done; exit 6").end()
@@ -178,6 +179,7 @@ def test_what_is_left_behind_and_ignores_term_is_killed(start_as: Any, tmp_path:
     assert (run.code, run.record["signal"]) == (0, None)
 
 
+@pytest.mark.fault(36)
 def test_leftovers_get_two_seconds_however_long_the_grace_is(start: Any, tmp_path: Path) -> None:
     leftover = f"sh -c 'trap \"\" TERM; touch {tmp_path}/up; while :; do sleep 0.01; done'"
 
@@ -209,6 +211,7 @@ def test_a_term_after_the_main_process_has_ended_is_no_stop(start: Any, tmp_path
     assert (run.code, run.record["stopped"]) == (0, False)
 
 
+@pytest.mark.fault(36)
 def test_a_hundred_processes_that_are_left_behind_all_end(start: Any) -> None:
     run = start.sh("for n in $(seq 100); do setsid sleep 1000 & echo $!; done").end()
 
@@ -217,6 +220,7 @@ def test_a_hundred_processes_that_are_left_behind_all_end(start: Any) -> None:
     assert not [pid for pid in left if Path(f"/proc/{pid}").exists()]
 
 
+@pytest.mark.fault(36)
 def test_no_zombie_is_left_while_the_job_runs(start: Any) -> None:
     run = start.sh(f"for n in 1 2 3; do (sh -c 'exit 0' &); done; echo ready; {WAIT}").printed(b"ready")
 

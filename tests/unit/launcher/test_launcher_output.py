@@ -38,6 +38,7 @@ def test_what_a_job_prints_and_its_errors_are_in_one_log_in_order(start: Any) ->
     assert run.stderr == b""
 
 
+@pytest.mark.fault(37)
 @pytest.mark.parametrize("name", ODD_BYTES)
 def test_odd_bytes_are_kept_as_they_are(start: Any, tmp_path: Path, name: str) -> None:
     (tmp_path / "odd").write_bytes(ODD_BYTES[name])
@@ -48,6 +49,7 @@ def test_odd_bytes_are_kept_as_they_are(start: Any, tmp_path: Path, name: str) -
     assert run.record["dropped_bytes"] == 0
 
 
+@pytest.mark.fault(37)
 def test_a_line_of_50_megabytes_is_kept_whole(start: Any) -> None:
     run = start("head", "-c", "50000000", "/dev/zero").end()
 

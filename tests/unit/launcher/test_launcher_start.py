@@ -107,6 +107,7 @@ def test_without_a_path_the_usual_places_are_looked_in(start: Any) -> None:
     assert run.log == b"hello\n"
 
 
+@pytest.mark.fault(86)
 def test_a_command_gets_its_arguments_and_environment_as_they_are(start: Any, tmp_path: Path) -> None:
     script = write_script(tmp_path / "show", '#!/bin/sh\nprintf "%s|" "$@" "$NAME"')
 
@@ -121,6 +122,7 @@ def test_a_job_starts_in_its_working_directory(start: Any, tmp_path: Path) -> No
     assert run.log.decode().strip() == str(tmp_path.resolve())
 
 
+@pytest.mark.fault(88)
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.touch()], ids=["missing", "a file"])
 def test_a_working_directory_that_is_none_gives_125_and_a_sentence(start: Any, tmp_path: Path, make: Any) -> None:
     make(tmp_path / "work")
@@ -191,6 +193,7 @@ def test_it_runs_as_a_plain_user_without_any_right(start_as_plain_user: Any) -> 
     assert run.exit_path.stat().st_uid == uid
 
 
+@pytest.mark.fault(52)
 def test_a_job_cannot_reach_the_files_of_the_launcher(start_as_plain_user: Any) -> None:
     run = start_as_plain_user.sh("ls /proc/$PPID/fd", before=AS_PLAIN_USER).end()
 

@@ -56,7 +56,7 @@ def test_what_was_taken_is_there_after_the_power_failed_and_no_attempt_runs_agai
             Event().wait(draw.uniform(0.5, 4))
             power_fails(disk, service, engine, stream)
             stream.stop()
-            disk.mount()
+            disk.come_back()
             service.start()
             assert (stream.wrong, engine.wrong) == ([], []), f"seed {SEED}"
         stream.come_to_rest()
@@ -83,7 +83,6 @@ def power_fails(disk: CutDisk, service: OwnService, engine: FakeDockerEngine, st
         stream.give_up()
     service.stop(signal.SIGKILL)
     engine.lose_power()
-    disk.unmount()
 
 
 def sound(file) -> str:
@@ -103,8 +102,7 @@ def test_a_cut_loses_what_was_not_synchronised_and_nothing_else(disk):
 
     with pytest.raises(OSError):
         (disk.path / "later").write_text("x")
-    disk.unmount()
-    disk.mount()
+    disk.come_back()
     assert (disk.path / "kept").read_text() == "x"
     assert not (disk.path / "lost").exists() or (disk.path / "lost").read_text() == ""
 
@@ -116,8 +114,7 @@ def test_the_end_that_a_launcher_wrote_is_there_after_the_power_failed(disk):
 
     ended = subprocess.run([LAUNCHER, *words], check=False)
     disk.cut()
-    disk.unmount()
-    disk.mount()
+    disk.come_back()
 
     assert ended.returncode == 5
     assert '"code":5' in (run / "exit.json").read_text()

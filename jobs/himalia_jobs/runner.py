@@ -212,11 +212,15 @@ class Runner:
 
     async def _ended(self, job: JobRecord, attempt: AttemptRecord, exit: Exit) -> float:
         """Save how it ended; collecting starts at once."""
-        fresh = await self.db.read(lambda db: jobs.last_attempt(db, job.id)) or attempt
-        job = await self.db.read(lambda db: jobs.get(db, job.id))
         given = {slot["uuid"] for slot in attempt.slots}
-        on_node = await self.db.read(lambda db: slots.records(db, attempt.node_id)) if given else []
-        end = with_failed_gpus(ending(job, fresh, exit), (slot for slot in on_node if slot.uuid in given))
+
+        def read(db: Connection) -> Ending:
+            fresh = jobs.last_attempt(db, job.id) or attempt
+            on_node = slots.records(db, attempt.node_id) if given else []
+            end = ending(jobs.get(db, job.id), fresh, exit)
+            return with_failed_gpus(end, (slot for slot in on_node if slot.uuid in given))
+
+        end = await self.db.read(read)
         finished = to_text(exit.finished_at) if exit.finished_at else now_text()
 
         def write(db: Connection) -> None:
@@ -273,8 +277,8 @@ class Runner:
         return None
 
     async def _collect(self, job: JobRecord, attempt: AttemptRecord) -> float | None:
+        await self.engine.forget(attempt.id)  # what is kept is collected while the container goes
         collected = await self.engine.collect(attempt.id)
-        await self.engine.forget(attempt.id)
         end = _ending_of(job, attempt)
         policy = await label_of(self.engine, attempt.id, end, collected.log_bytes, self.policies)
         end = labelled(end, policy)

@@ -5,6 +5,7 @@ All of it works with a block at a time, however long the log and its lines are.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from ..engines.errors import EngineError, OffsetPastEnd
 
 CHUNK_BYTES = 512 * 1024
 GRAIN = timedelta(milliseconds=999)  #: how long an entry of a log's times speaks for
+POLL_SECONDS = 0.1  #: while the engine does not answer
 NO_TIMES = "It is not known when this log's lines came: it was written before Himalia kept that."
 UNKNOWN = "-"
 
@@ -45,13 +47,14 @@ class LogReader:
         self._engine = engine
         self._attempt = attempt
 
-    async def read(self, offset: int, limit: int = CHUNK_BYTES) -> LogChunk:
-        """Return bytes from an offset; none while the engine does not answer."""
+    async def read(self, offset: int, limit: int = CHUNK_BYTES, wait_seconds: float = 0.0) -> LogChunk:
+        """Return bytes from an offset, waiting for them for a while; none while the engine does not answer."""
         try:
-            return await self._engine.read_log(self._attempt, offset, limit)
+            return await self._engine.read_log(self._attempt, offset, limit, wait_seconds)
         except OffsetPastEnd as error:
             raise FieldError("offset", "The log is shorter than this offset. Start again from 0.") from error
         except EngineError:
+            await asyncio.sleep(min(POLL_SECONDS, wait_seconds))
             return LogChunk(data=b"", next_offset=offset, ended=False)
 
     async def start(self, wish: Wish) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
 from datetime import UTC, datetime
 
 from tornado.iostream import StreamClosedError
@@ -19,7 +19,8 @@ from ..store.records import JobRecord
 from .jobs import JobBase
 from .log_reading import CHUNK_BYTES, Lines, LogReader, Wish
 
-POLL_SECONDS = 0.05  #: a new line is seen after half of this on average
+WAIT_SECONDS = 0.5  #: for a new line, until it is looked whether one can come at all
+LOOK_SECONDS = 5.0  #: until that is looked at although nothing was changed
 IDLE_POLL_SECONDS = 0.5  #: while the job has not started
 
 
@@ -89,11 +90,12 @@ class LogsHandler(JobBase):
         """Send one attempt's log from an offset to an end, with follow until nothing can be added; tell whether it got there."""
         reader = self._reader(job, number)
         lines = Lines(reader, wish) if wish.by_lines else None
-        over = False
+        over, looked_at, looked = False, -1, 0.0
         while end is None or offset < end:
             if not (await self.may_go_on() and self.person.may_see(job.owner_id, job.user_id)):
                 return False
-            chunk = await reader.read(offset, CHUNK_BYTES if end is None else min(CHUNK_BYTES, end - offset))
+            limit = CHUNK_BYTES if end is None else min(CHUNK_BYTES, end - offset)
+            chunk = await reader.read(offset, limit, WAIT_SECONDS if follow and not over else 0.0)
             if chunk.begins > offset:
                 if wish.exact:
                     return False
@@ -109,9 +111,10 @@ class LogsHandler(JobBase):
                 continue
             if over or chunk.ended or not follow:
                 break
-            over = await self._over(job.id, number)  # what came before that was seen is still read
-            if not over:
-                await asyncio.sleep(POLL_SECONDS)
+            changed, now = self.service.changes.number, time.monotonic()
+            if changed != looked_at or now - looked > LOOK_SECONDS:
+                looked_at, looked = changed, now
+                over = await self._over(job.id, number)  # what came before that was seen is still read
         if lines and (rest := await lines.finish()):
             self.write(rest)
         return True
@@ -119,10 +122,11 @@ class LogsHandler(JobBase):
     async def _wait_for_start(self, job: JobRecord, follow: bool, number: int) -> int:
         """Wait for an attempt that is still to come; return its number, or 0 when it never came."""
         while await self.may_go_on():
+            seen = self.service.changes.number
             fresh = await self.service.db.read(lambda db: jobs.find(db, job.id))
             if fresh is None or fresh.attempt_count >= number or not follow or fresh.state in FINAL_STATES:
                 return number if fresh and fresh.attempt_count >= number else 0
-            await self.service.changes.wait(IDLE_POLL_SECONDS)
+            await self.service.changes.wait(IDLE_POLL_SECONDS, seen)
         return 0
 
     async def _over(self, job_id: str, number: int) -> bool:
@@ -135,9 +139,10 @@ class LogsHandler(JobBase):
     async def _next_attempt(self, job_id: str, number: int) -> bool:
         """Wait until the job has ended or has its next attempt; tell whether there is one."""
         while True:
+            seen = self.service.changes.number
             job = await self.service.db.read(lambda db: jobs.find(db, job_id))
             if job is None or job.attempt_count > number:
                 return job is not None
             if job.state in FINAL_STATES:
                 return False
-            await self.service.changes.wait(IDLE_POLL_SECONDS)
+            await self.service.changes.wait(IDLE_POLL_SECONDS, seen)

@@ -15,6 +15,7 @@ from .base import ArtifactEntry, LogChunk, LogTime
 from .hostile import open_regular
 from .journal import Journal
 from .listing import entry_of, page
+from .log_watch import LogWatch
 from .logfiles import read_log, read_log_times
 
 Result = TypeVar("Result")
@@ -27,9 +28,30 @@ class AttemptFiles:
         self.layout = layout
         self._journal = journal
         self._files = ThreadPoolExecutor(8, thread_name_prefix="engine-files")
+        self._logs = LogWatch(self._in_thread)
+        self._reads: dict[tuple[object, ...], asyncio.Future[LogChunk]] = {}  #: under way now
 
-    async def read_log(self, attempt: str, offset: int, limit: int) -> LogChunk:
-        """Return bytes of the log from an offset."""
+    async def read_log(self, attempt: str, offset: int, limit: int, wait_seconds: float = 0.0) -> LogChunk:
+        """Return bytes of the log from an offset; of all who wait for the same, one reads."""
+        if not wait_seconds:
+            return await self._read_log(attempt, offset, limit)
+        own = self.layout.attempt(attempt)
+        seen = await self._logs.number(own)
+        chunk = await self._read_once(attempt, offset, limit, seen)
+        if chunk.data or chunk.ended:
+            return chunk
+        await self._logs.wait(own, seen, wait_seconds)
+        return await self._read_once(attempt, offset, limit, await self._logs.number(own))
+
+    async def _read_once(self, attempt: str, offset: int, limit: int, seen: int) -> LogChunk:
+        """Read what nobody reads yet: all who heard the same news at one time want the same."""
+        wanted = (attempt, offset, limit, seen)
+        if wanted not in self._reads:
+            self._reads[wanted] = asyncio.ensure_future(self._read_log(attempt, offset, limit))
+            self._reads[wanted].add_done_callback(lambda _: self._reads.pop(wanted))
+        return await asyncio.shield(self._reads[wanted])
+
+    async def _read_log(self, attempt: str, offset: int, limit: int) -> LogChunk:
         chunk: LogChunk = await self._in_thread(read_log, self.layout.attempt(attempt), offset, limit)
         if chunk.data or chunk.ended:
             return chunk

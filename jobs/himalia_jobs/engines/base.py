@@ -355,8 +355,8 @@ class Engine(Protocol):
     def watch(self, after: Cursor | None = None) -> AsyncIterator[EngineEvent]:
         """Yield hints for ever."""
 
-    async def read_log(self, attempt: str, offset: int, limit: int) -> LogChunk:
-        """Return bytes of the log from an offset; empty data when there is nothing new."""
+    async def read_log(self, attempt: str, offset: int, limit: int, wait_seconds: float = 0.0) -> LogChunk:
+        """Return bytes of the log from an offset; empty data when there is nothing new, also after so many seconds."""
 
     async def log_times(
         self, attempt: str, *, since: datetime | None = None, first: int = 0, last: int = 0

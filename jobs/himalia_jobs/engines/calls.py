@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -26,6 +28,7 @@ class DockerCalls:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="docker")
         self._client: docker.APIClient | None = None
         self._lock = threading.Lock()
+        self.answered = -math.inf  #: when the Engine last answered anything, by the monotonic clock
 
     async def __call__(self, method: str, *args: Any, timeout: float = TIMEOUT_SECONDS, **kwargs: Any) -> Any:
         """Call a method of the client; raise APIError as the Engine answered it, NotSent or Unknown otherwise."""
@@ -51,12 +54,17 @@ class DockerCalls:
     def _call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         client = self.client()
         try:
-            return getattr(client, method)(*args, **kwargs)
+            answer = getattr(client, method)(*args, **kwargs)
+            self.answered = time.monotonic()
+            return answer
         except APIError:
+            self.answered = time.monotonic()
             raise
         except requests.exceptions.ConnectionError as error:
+            self.answered = -math.inf
             raise _sent_or_not(error, method) from error
         except requests.exceptions.RequestException as error:
+            self.answered = -math.inf
             raise Unknown(f"the Docker Engine did not finish `{method}`: {error}") from error
 
     def close(self) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import platform
 import shutil
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +72,8 @@ from .workspace import Trees, overlay_works, remove_directories, remove_everythi
 
 INFO_SECONDS = 30.0
 QUICK_SECONDS = 10.0
+ALIVE_SECONDS = 1.0  #: after an answer the Engine is not asked whether it is there
+IMAGE_SECONDS = 60.0  #: after an image was seen it is not looked for before a start: its making tells as well
 NOT_STARTED = (Phase.ABSENT, Phase.CREATED)
 
 
@@ -108,6 +112,7 @@ class LocalEngine(AttemptFiles):
         self._packages = Packages(self.docker, installation, layout, self._in_thread)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._node: tuple[float, Node] | None = None
+        self._images: dict[str, float] = {}  #: when each was seen last, by its id
         self._complaints: tuple[str, ...] = ()
         self._stops: set[asyncio.Task[None]] = set()
         self._bridges = Bridges(self.docker, site, installation, self._in_thread)
@@ -136,6 +141,7 @@ class LocalEngine(AttemptFiles):
         for task in self._stops:
             task.cancel()
         await asyncio.gather(*self._stops, return_exceptions=True)
+        self._logs.close()
         self.docker.close()
         self._disk.close()
         self._files.shutdown(wait=True, cancel_futures=True)
@@ -150,7 +156,7 @@ class LocalEngine(AttemptFiles):
         known = self._node  # forgotten meanwhile when other GPUs are seen
         if known is None or self._clock.now() - known[0] > INFO_SECONDS:
             known = self._node = (self._clock.now(), await self._look())
-        else:
+        elif time.monotonic() - self.docker.answered > ALIVE_SECONDS:
             await self.docker("ping", timeout=QUICK_SECONDS)
         return [self._gpus.on(replace(known[1], state=await self._in_thread(self._journal.mode)))]
 
@@ -170,25 +176,29 @@ class LocalEngine(AttemptFiles):
             if is_missing(error):
                 raise ImageMissing(f"the image {reference} is not on this machine") from error
             raise EngineError(said(error)) from error
+        self._images[str(found["Id"])] = time.monotonic()
         return Image(reference=reference, image_id=str(found["Id"]), size_bytes=int(found.get("Size") or 0))
 
     async def prepare(self, spec: LaunchSpec) -> None:
         """Make sure that image, workspace tree and directories are there; nothing is made for an attempt that has ended."""
         async with self._alone(spec.attempt):
-            await self._check_epoch()
-            must_be_unfinished(await self._in_thread(self._journal.find, spec.attempt), spec.attempt)
-            await asyncio.gather(self.resolve_image(spec.image_id), self._maker.prepare(spec))
+            entry = await self._in_thread(self._journal.look, self._epoch, spec.attempt)
+            must_be_unfinished(entry, spec.attempt)
+            await asyncio.gather(self._see_image(spec.image_id), self._maker.prepare(spec))
             await self._in_thread(self._disk.fence, spec.attempt, spec.disk)
 
     async def launch(self, spec: LaunchSpec, *, timeout_seconds: float) -> Observed:
         """Create and start the attempt's container, at most once for ever (I2)."""
         async with self._alone(spec.attempt):
-            await self._check_epoch()
-            entry = await self._in_thread(self._journal.find, spec.attempt)
-            observed = await self._maker.observe(spec.attempt)
+            entry = await self._in_thread(self._journal.look, self._epoch, spec.attempt)
+            if entry is None:  # nobody looks for what was never made: if it is there all the same, its name shows it
+                observed = Observed(attempt=spec.attempt, phase=Phase.ABSENT)
+            else:
+                observed = await self._maker.observe(spec.attempt)
             if entry is not None and entry.stop_why is not None and observed.phase in NOT_STARTED:
                 await self._ends.stopped(spec.attempt)  # a stop that was cut short
-            must_be_new_or_same(await self._in_thread(self._journal.find, spec.attempt), observed, spec)
+                entry = await self._in_thread(self._journal.find, spec.attempt)
+            must_be_new_or_same(entry, observed, spec)
             started = entry is not None and entry.started
             if observed.phase is Phase.CREATED or (observed.phase is Phase.ABSENT and not started):
                 await self._make(spec, observed, timeout_seconds, new=entry is None, again=started)
@@ -241,8 +251,7 @@ class LocalEngine(AttemptFiles):
 
     async def collect(self, attempt: str) -> Collected:
         """Seal log and artifacts after the end."""
-        await self._check_epoch()
-        entry = await self._in_thread(self._journal.find, attempt)
+        entry = await self._in_thread(self._journal.look, self._epoch, attempt)
         if entry is not None and entry.collected is not None:
             return Collected(**entry.collected)
         await self._ends.must_be_over(attempt)
@@ -255,12 +264,16 @@ class LocalEngine(AttemptFiles):
         async with self._alone(attempt):
             await self._check_epoch()
             await self._ends.must_be_over(attempt)  # the end is in the journal before the container goes
-            await self._maker.remove(attempt)
-            entry = await self._in_thread(self._journal.find, attempt)
-            if entry is not None and entry.digest and not entry.forgotten:
-                await self.collect(attempt)  # the log lies in a working directory until it is sealed
-            await self._in_thread(remove_directories, self.layout, attempt)
+            # The Engine takes its time; what is kept of the working directories is sealed meanwhile, and they go.
+            await asyncio.gather(self._maker.remove(attempt), self._clear(attempt))
             await self._in_thread(self._journal.forgotten, attempt)
+
+    async def _clear(self, attempt: str) -> None:
+        """Remove the working directories, once the log that lies in them is sealed."""
+        entry = await self._in_thread(self._journal.find, attempt)
+        if entry is not None and entry.digest and not entry.forgotten:
+            await self.collect(attempt)
+        await self._in_thread(remove_directories, self.layout, attempt)
 
     async def delete(self, attempt: str) -> None:
         """Remove log and artifacts as well."""
@@ -303,19 +316,34 @@ class LocalEngine(AttemptFiles):
         self, spec: LaunchSpec, observed: Observed, timeout_seconds: float, *, new: bool, again: bool
     ) -> None:
         """Create what is not there yet, and start it; an attempt that cannot be started never will be."""
-        if new and await self._in_thread(self._journal.mode) != "ready":
-            raise NodeDraining("this machine takes no new containers")
-        await self._in_thread(self._journal.intend, spec.attempt, spec.digest(), self._clock.boot_id)
+        await self._in_thread(self._intend, spec, new)
         try:
-            if observed.phase is Phase.ABSENT:
-                devices = device_requests(spec.slots, self.way)
-                await self._maker.create(spec, devices=devices, ulimits=self.ulimits, timeout_seconds=timeout_seconds)
+            if observed.phase is Phase.ABSENT and not await self._create(spec, timeout_seconds):
+                observed = await self._maker.observe(spec.attempt)
+                must_be_new_or_same(None, observed, spec)
             await self._in_thread(self._journal.started, spec.attempt)
-            await self._begin(spec.attempt, timeout_seconds)
+            if observed.phase in NOT_STARTED:
+                await self._begin(spec.attempt, timeout_seconds)
         except (ImageMissing, StartFailed) as error:
             await self._ends.first(spec.attempt, await self._maker.end_of_start(spec.attempt, error, again=again))
             await self._maker.remove(spec.attempt)
             raise
+
+    def _intend(self, spec: LaunchSpec, new: bool) -> None:
+        """Note what is about to be made; raise NodeDraining where nothing new may be."""
+        if new and self._journal.mode() != "ready":
+            raise NodeDraining("this machine takes no new containers")
+        self._journal.intend(spec.attempt, spec.digest(), self._clock.boot_id)
+
+    async def _see_image(self, image_id: str) -> None:
+        """Raise ImageMissing for an image that is not there, unless it was a moment ago."""
+        if time.monotonic() - self._images.get(image_id, -math.inf) > IMAGE_SECONDS:
+            await self.resolve_image(image_id)
+
+    async def _create(self, spec: LaunchSpec, timeout_seconds: float) -> bool:
+        """Create the container; return False when one of its name is there already."""
+        devices = device_requests(spec.slots, self.way)
+        return await self._maker.create(spec, devices=devices, ulimits=self.ulimits, timeout_seconds=timeout_seconds)
 
     async def _begin(self, attempt: str, timeout_seconds: float) -> None:
         """Start what is created; a network that somebody removed is made again first."""

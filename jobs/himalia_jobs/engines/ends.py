@@ -55,7 +55,10 @@ class Ends:
         return observed
 
     async def must_be_over(self, attempt: str) -> None:
-        """Raise Refused while an attempt runs."""
+        """Raise Refused while an attempt runs; of one whose end is in the journal the Engine has nothing to add."""
+        entry = await self._in_thread(self._journal.find, attempt)
+        if entry is not None and entry.exit is not None:
+            return
         if (await self.now(attempt)).phase is Phase.RUNNING:
             raise Refused(f"{attempt} still runs; stop it first")
 
@@ -65,9 +68,8 @@ class Ends:
 
     async def first(self, attempt: str, exit: Exit) -> Exit:
         """Journal an end, and return the one that counts: the first."""
-        await self._in_thread(self._journal.ended, attempt, exit)
-        entry: Entry | None = await self._in_thread(self._journal.find, attempt)
-        return entry.exit if entry is not None and entry.exit is not None else exit
+        counts: Exit = await self._in_thread(self._journal.ended, attempt, exit)
+        return counts
 
     def _is_gone(self, observed: Observed, pid: int) -> bool:
         record = read_record(self._layout.attempt(observed.attempt))

@@ -52,6 +52,7 @@ from .fake_machine import BEGINNING, FakeMachine
 __all__ = ["FakeContainer", "FakeEngine", "FakeEntry", "FakeMachine", "Fault", "Faults", "Program"]
 
 Result = TypeVar("Result")
+LOG_SECONDS = 0.05  #: this engine does not hear of what is printed: it looks
 
 
 class Fault(StrEnum):
@@ -177,9 +178,12 @@ class FakeEngine:
         finally:
             self.machine.listeners.remove(listen)
 
-    async def read_log(self, attempt: str, offset: int, limit: int) -> LogChunk:
+    async def read_log(self, attempt: str, offset: int, limit: int, wait_seconds: float = 0.0) -> LogChunk:
         """Return bytes of the log from an offset."""
-        return await self._ask("read_log", lambda: self.machine.logs.read(attempt, offset, limit))
+        chunk = await self._ask("read_log", lambda: self.machine.logs.read(attempt, offset, limit))
+        if not (chunk.data or chunk.ended):
+            await asyncio.sleep(min(LOG_SECONDS, wait_seconds))
+        return chunk
 
     async def log_times(
         self, attempt: str, *, since: datetime | None = None, first: int = 0, last: int = 0

@@ -82,6 +82,11 @@ class Journal:
             if epoch < self._highest():
                 raise StaleEpoch("a newer service has taken over; this one must not change anything")
 
+    def look(self, epoch: int, attempt: str) -> Entry | None:
+        """Return what is known of an attempt; raise StaleEpoch when a newer service has taken over."""
+        self.check_epoch(epoch)
+        return self.find(attempt)
+
     def mode(self) -> Mode:
         """Return whether this machine takes new containers: ready, cordoned or draining."""
         return cast(Mode, self.noted("mode") or "ready")
@@ -134,11 +139,13 @@ class Journal:
         """Note that an attempt is to be stopped; one that was not seen yet will never start."""
         self._write(attempt, stop_why=why)
 
-    def ended(self, attempt: str, exit: Exit) -> None:
-        """Note how an attempt ended; the first word counts."""
+    def ended(self, attempt: str, exit: Exit) -> Exit:
+        """Note how an attempt ended, and return what counts: the first word."""
         entry = self.find(attempt)
-        if entry is None or entry.exit is None:
-            self._write(attempt, exit=_exit_text(exit))
+        if entry is not None and entry.exit is not None:
+            return entry.exit
+        self._write(attempt, exit=_exit_text(exit))
+        return exit
 
     def collected(self, attempt: str, what: dict[str, Any]) -> None:
         """Note what was sealed."""

@@ -33,7 +33,7 @@ from .errors import (
 from .leftovers import end_processes
 from .runfiles import has_begun
 from .seen import observed_of_inspect
-from .workspace import Trees, copy_tree, prepare_directories, volume_body, volume_mount, volume_name
+from .workspace import Trees, copy_tree, prepare_directories, volume_mount, volume_name
 
 QUICK_SECONDS = 10.0
 LAUNCHER_SECONDS = 8  #: beyond the grace, in which the launcher itself ends what is left and writes its record
@@ -70,31 +70,18 @@ class Maker:
         devices: Sequence[Mapping[str, Any]],
         ulimits: Sequence[Mapping[str, object]],
         timeout_seconds: float,
-    ) -> None:
-        """Create the container; one of its name that is there already is as good: the name is the lock."""
-        own = self.layout.attempt(spec.attempt)
-        workspace: dict[str, Any] = {"Type": "bind", "Source": str(own / "upper"), "Target": spec.workspace_path}
+    ) -> bool:
+        """Create the container; return False when one of its name is there already: the name is the lock."""
         try:
-            if spec.workspace_digest and self.overlay:
-                tree = await self._in_thread(self.trees.materialize, spec.workspace_owner, spec.workspace_digest)
-                await self.docker("create_volume", **volume_body(self.installation, spec.attempt, tree, own))
-                workspace = volume_mount(self.installation, spec.attempt, spec.workspace_path)
-            body = await self._in_thread(
-                lambda: create_body(
-                    spec,
-                    installation=self.installation,
-                    layout=self.layout,
-                    workspace=workspace,
-                    devices=devices,
-                    ulimits=ulimits,
-                )
-            )
+            body = await self._in_thread(self._body, spec, devices, ulimits)
             await self.docker("create_container_from_config", body, self._name(spec.attempt), timeout=timeout_seconds)
         except APIError as error:
             if is_full(error):
                 raise NoSpace(said(error)) from error
             if not is_conflict(error):
                 raise (ImageMissing if is_missing(error) else StartFailed)(said(error)) from error
+            return False
+        return True
 
     async def start(self, attempt: str, *, timeout_seconds: float) -> None:
         """Start the container; raise StartFailed when it never runs, NetworkMissing when somebody removed its network.
@@ -201,6 +188,24 @@ class Maker:
             except APIError as error:
                 if not is_missing(error) and not is_conflict(error):
                     raise EngineError(said(error)) from error
+
+    def _body(
+        self, spec: LaunchSpec, devices: Sequence[Mapping[str, Any]], ulimits: Sequence[Mapping[str, object]]
+    ) -> dict[str, Any]:
+        """Return what the Engine needs to make the container, and its workspace with it."""
+        own = self.layout.attempt(spec.attempt)
+        workspace: dict[str, Any] = {"Type": "bind", "Source": str(own / "upper"), "Target": spec.workspace_path}
+        if spec.workspace_digest and self.overlay:
+            tree = self.trees.materialize(spec.workspace_owner, spec.workspace_digest)
+            workspace = volume_mount(self.installation, spec.attempt, spec.workspace_path, tree, own)
+        return create_body(
+            spec,
+            installation=self.installation,
+            layout=self.layout,
+            workspace=workspace,
+            devices=devices,
+            ulimits=ulimits,
+        )
 
     def _prepare(self, spec: LaunchSpec) -> None:
         try:

@@ -43,27 +43,26 @@ def volume_name(installation: str, attempt: str) -> str:
     return f"himalia-{installation}-{attempt}-workspace"
 
 
-def volume_body(installation: str, attempt: str, tree: Path, own: Path) -> dict[str, Any]:
-    """Return how the Engine makes an attempt's overlay: it mounts it with the container and unmounts it with its end."""
-    return {
-        "name": volume_name(installation, attempt),
-        "driver": "local",
-        "driver_opts": {
-            "type": "overlay",
-            "device": "overlay",
-            "o": f"lowerdir={tree},upperdir={own / 'upper'},workdir={own / 'work'}",
-        },
-        "labels": {Label.INSTALLATION: installation, Label.KIND: "job", Label.ATTEMPT: attempt},
+def volume_mount(installation: str, attempt: str, target: str, tree: Path, own: Path) -> dict[str, Any]:
+    """Return the mount of an attempt's overlay.
+
+    The Engine makes the volume with the container, mounts it with its start and unmounts it with its end. Nothing of the
+    image is copied into it.
+    """
+    overlay = {
+        "type": "overlay",
+        "device": "overlay",
+        "o": f"lowerdir={tree},upperdir={own / 'upper'},workdir={own / 'work'}",
     }
-
-
-def volume_mount(installation: str, attempt: str, target: str) -> dict[str, Any]:
-    """Return the mount of an attempt's overlay. Nothing of the image is copied into it."""
     return {
         "Type": "volume",
         "Source": volume_name(installation, attempt),
         "Target": target,
-        "VolumeOptions": {"NoCopy": True},
+        "VolumeOptions": {
+            "NoCopy": True,
+            "Labels": {Label.INSTALLATION: installation, Label.KIND: "job", Label.ATTEMPT: attempt},
+            "DriverConfig": {"Name": "local", "Options": overlay},
+        },
     }
 
 

@@ -168,7 +168,7 @@ class InMemory:
         self.logs = FakeLogs()
         self.logs.add("a.1", log, TEN)
 
-    async def read_log(self, attempt, offset, limit):
+    async def read_log(self, attempt, offset, limit, wait_seconds=0.0):
         return self.logs.read(attempt, offset, limit)
 
     async def log_times(self, attempt, *, since=None, first=0, last=0):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ async def test_other_gpus_that_are_seen_during_a_look_do_not_break_it(work: AtWo
             work.engine._gpus_changed(True)  # what the watch of the GPUs does, in a task of its own
         return {"NCPU": 4, "MemTotal": 2**34, "ServerVersion": "20.10.24"}
 
+    docker.answered = -math.inf  # type: ignore[attr-defined]
     monkeypatch.setattr(work.engine, "docker", docker)
 
     looks = [(await LocalEngine.nodes(work.engine))[0].cpus for _ in range(3)]

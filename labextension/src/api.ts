@@ -1,6 +1,8 @@
 import type { IPlace } from './line';
 import type {
   IArtifactList,
+  IFetch,
+  IFetchRequest,
   IGpus,
   IInfo,
   IJob,
@@ -73,6 +75,21 @@ export class Api {
   async cancelSubmission(key: string): Promise<void> {
     const path = `submissions/${encodeURIComponent(key)}`;
     await checked(await this._connection.extension(path, { method: 'DELETE' }));
+  }
+
+  /** Have a repository fetched and submitted; a repeated key is the same fetch. */
+  fetch(wish: IFetchRequest): Promise<IFetch> {
+    return this._service('fetches', post(wish));
+  }
+
+  fetchState(id: string): Promise<IFetch> {
+    return this._service(`fetches/${encodeURIComponent(id)}`);
+  }
+
+  /** End a fetch while there is no job yet. */
+  async stopFetch(id: string): Promise<void> {
+    const path = `fetches/${encodeURIComponent(id)}`;
+    await checked(await this._connection.service(path, { method: 'DELETE' }));
   }
 
   me(): Promise<IMe> {

@@ -28,9 +28,27 @@ export interface IJobSummary {
   cpus: number;
   memory_bytes: number;
   profile: string;
+  /** Where its files came from, as far as git knows it; an older service does not tell. */
+  source?: ISource | null;
   created_at: string;
   started_at: string | null;
   finished_at: string | null;
+}
+
+/** Where a job's files came from, as far as git knows it. */
+export interface ISource {
+  /** By the platform itself; else it is what the sender's git said. */
+  fetched: boolean;
+  remote: string;
+  ref: string;
+  commit: string;
+  directory: string;
+  /** Files that differ from the commit; null: nobody looked. */
+  changed: number | null;
+  untracked: number | null;
+  diff_bytes: number | null;
+  /** What was not fetched, in words. */
+  left_out: string[];
 }
 
 export interface ISlot {
@@ -258,9 +276,28 @@ export interface IPreview {
   problems: string[];
 }
 
+/** What is asked of the platform with a repository. */
+export interface IFetchRequest {
+  git: string;
+  token?: string;
+  job: IJobRequest;
+}
+
+/** How far the fetch of a repository is. */
+export interface IFetch {
+  id: string;
+  state: 'waiting' | 'fetching' | 'reading' | 'done' | 'failed';
+  /** How far it is, or what happened and what to do. */
+  sentence: string;
+  job_id: string | null;
+  status: number;
+  error: { code: string; message: string; fields: Record<string, string> } | null;
+}
+
 /** How far a submission is. */
 export interface IProgress {
-  stage: 'waiting' | 'scanning' | 'reading' | 'sending' | 'submitting' | 'done' | 'failed';
+  stage:
+    'waiting' | 'fetching' | 'scanning' | 'reading' | 'sending' | 'submitting' | 'done' | 'failed';
   done_bytes: number;
   total_bytes: number;
   job_id: string | null;

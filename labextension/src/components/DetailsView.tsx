@@ -5,7 +5,7 @@ import type { JSX, ReactNode } from 'react';
 import { formatDuration, formatFully, formatSize, secondsBetween } from '../format';
 import { cliLine } from '../job/cli';
 import { commandLine } from '../submit/command';
-import type { IAttempt, IJob } from '../words';
+import type { IAttempt, IJob, ISource } from '../words';
 
 export interface IDetailsViewProps {
   job: IJob;
@@ -70,8 +70,34 @@ function whatRows(job: IJob, trans: TranslationBundle): Row[] {
     [trans.__('Variables'), environment.join(', ')],
     [trans.__('Image'), job.image],
     [trans.__('Image id'), job.image_id && <code>{job.image_id}</code>],
+    ...sourceRows(job, trans),
     [trans.__('Files'), job.snapshot_digest && <code>{job.snapshot_digest}</code>]
   ];
+}
+
+function sourceRows({ source }: IJob, trans: TranslationBundle): Row[] {
+  if (!source) {
+    return [];
+  }
+  return [
+    [trans.__('Repository'), source.remote],
+    [trans.__('Branch or tag'), source.ref !== source.commit && source.ref],
+    [trans.__('Commit'), <code>{source.commit}</code>],
+    [trans.__('Directory in it'), source.directory],
+    [trans.__('Over the commit'), overCommit(source, trans)],
+    [trans.__('Not fetched'), source.left_out.join('; ')]
+  ];
+}
+
+function overCommit(source: ISource, trans: TranslationBundle): string {
+  if (source.fetched || source.changed === null) {
+    return source.fetched ? '' : trans.__('nobody looked');
+  }
+  const parts = [trans._n('%1 file changed', '%1 files changed', source.changed)];
+  if (source.untracked) {
+    parts.push(trans._n('%1 unknown to git', '%1 unknown to git', source.untracked));
+  }
+  return source.changed || source.untracked ? parts.join(', ') : trans.__('nothing');
 }
 
 function limitRows(job: IJob, trans: TranslationBundle): Row[] {

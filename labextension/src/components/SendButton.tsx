@@ -44,5 +44,8 @@ function progressText(progress: IProgress, trans: TranslationBundle): string {
   if (progress.stage === 'reading' && progress.total_bytes > 0) {
     return trans.__('Reading %1 of %2…', done, total);
   }
+  if (progress.stage === 'fetching') {
+    return progress.message;
+  }
   return progress.stage === 'submitting' ? trans.__('Submitting…') : trans.__('Reading the files…');
 }

@@ -1,5 +1,4 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { folderIcon, refreshIcon } from '@jupyterlab/ui-components';
 import type { FormEvent, JSX, KeyboardEvent } from 'react';
 
 import type { SubmitForm } from '../submit/form';
@@ -7,9 +6,9 @@ import type { IProfile } from '../words';
 import { Field } from './Field';
 import { GpuField } from './GpuField';
 import { MoreFields } from './MoreFields';
-import { PreviewLine } from './PreviewLine';
 import { ProfileField } from './ProfileField';
 import { SendButton } from './SendButton';
+import { SourceField } from './SourceField';
 import { WorkField } from './WorkField';
 
 export interface ISubmitViewProps {
@@ -20,7 +19,7 @@ export interface ISubmitViewProps {
   trans: TranslationBundle;
 }
 
-/** The form that submits the directory in front of a person. */
+/** The form that submits the directory in front of a person, or a repository. */
 export function SubmitView({ form, profiles, teams, trans }: ISubmitViewProps): JSX.Element {
   const send = (event: FormEvent): void => {
     event.preventDefault();
@@ -34,12 +33,7 @@ export function SubmitView({ form, profiles, teams, trans }: ISubmitViewProps): 
   const busy = form.progress !== null;
   return (
     <form className="jp-himalia-Submit" onSubmit={send} onKeyDown={sendByKey} aria-busy={busy}>
-      <TargetLine form={form} trans={trans} />
-      <PreviewLine
-        preview={form.preview}
-        error={form.errors.directory ?? form.previewError}
-        trans={trans}
-      />
+      <SourceField form={form} trans={trans} />
       <WorkField form={form} trans={trans} />
       <ProfileField form={form} profiles={profiles} trans={trans} />
       <GpuField form={form} trans={trans} />
@@ -71,26 +65,5 @@ export function SubmitView({ form, profiles, teams, trans }: ISubmitViewProps): 
         </p>
       )}
     </form>
-  );
-}
-
-function TargetLine({ form, trans }: { form: SubmitForm; trans: TranslationBundle }): JSX.Element {
-  const { directory } = form.target;
-  return (
-    <div className="jp-himalia-Target">
-      <folderIcon.react tag="span" width="16px" height="16px" />
-      <span className="jp-himalia-Target-path" title={`~/${directory}`}>
-        {`~/${directory}`}
-      </span>
-      <button
-        type="button"
-        className="jp-himalia-IconButton"
-        title={trans.__('Look at the files again')}
-        aria-label={trans.__('Look at the files again')}
-        onClick={() => form.look()}
-      >
-        <refreshIcon.react tag="span" width="14px" height="14px" />
-      </button>
-    </div>
   );
 }

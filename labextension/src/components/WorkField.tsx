@@ -1,7 +1,8 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { JSX } from 'react';
 
-import type { IFields, SubmitForm } from '../submit/form';
+import type { IFields } from '../submit/fields';
+import type { SubmitForm } from '../submit/form';
 import { Field } from './Field';
 
 export interface IWorkFieldProps {
@@ -19,6 +20,8 @@ export function WorkField({ form, trans }: IWorkFieldProps): JSX.Element {
       </div>
       {form.fields.kind === 'command' ? (
         <CommandField form={form} trans={trans} />
+      ) : form.fields.source === 'git' ? (
+        <NotebookPath form={form} trans={trans} />
       ) : (
         <NotebookField form={form} trans={trans} />
       )}
@@ -57,6 +60,28 @@ function CommandField({ form, trans }: IWorkFieldProps): JSX.Element {
           value={form.fields.command}
           onFocus={() => form.hold('command')}
           onChange={event => form.set('command', event.target.value)}
+        />
+      )}
+    </Field>
+  );
+}
+
+function NotebookPath({ form, trans }: IWorkFieldProps): JSX.Element {
+  return (
+    <Field
+      label={trans.__('Notebook')}
+      error={form.errors.notebook}
+      hint={trans.__('Its path in the repository.')}
+    >
+      {(id, describedBy) => (
+        <input
+          id={id}
+          aria-describedby={describedBy}
+          className="jp-mod-styled"
+          spellCheck={false}
+          placeholder="train.ipynb"
+          value={form.fields.notebook}
+          onChange={event => form.set('notebook', event.target.value)}
         />
       )}
     </Field>

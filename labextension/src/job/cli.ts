@@ -10,6 +10,9 @@ export function cliLine(job: IJob): string {
     `--profile ${quoted(job.profile)}`,
     `--gpu ${quoted(job.gpus)}`
   ];
+  if (job.source?.fetched) {
+    parts.push(`--git ${quoted(`${job.source.remote}@${job.source.commit}`)}`);
+  }
   if (job.preemptible) {
     parts.push('--preemptible');
   }

@@ -1,56 +1,20 @@
-import { UUID } from '@lumino/coreutils';
 import type { IDisposable } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
 
 import { ApiError, messageOf } from '../api';
 import type { JobsModel } from '../model';
-import type { IJob, IJobRequest, IPreview, IProfile, IProgress, IProject } from '../words';
+import type { IJob, IPreview, IProfile, IProgress, IProject } from '../words';
 import { commandLine } from './command';
+import type { Errors, FieldName, IFields } from './fields';
+import { EMPTY, errorsOf, missingIn, repositoryName, requestOf } from './fields';
 import type { IFiles } from './files';
 import { isBelow, nameOf } from './paths';
+import { sendRepository } from './repository';
 import { sendJob } from './send';
 import type { ITarget } from './target';
 
 const TYPING_MILLISECONDS = 250;
 const SAVING_MILLISECONDS = 1500;
-
-/** What a person fills in. */
-export interface IFields {
-  kind: 'command' | 'notebook';
-  command: string;
-  notebook: string;
-  profile: string;
-  /** The GPU request; empty for the profile's. */
-  gpus: string;
-  project: string;
-  /** The owner of the project; empty for one's own. */
-  owner: string;
-  name: string;
-  timeout: string;
-  warn: string;
-  retries: string;
-  retry_on: string;
-  /** Whether it gives way when others need the GPU. */
-  preemptible: boolean;
-}
-
-type FieldName = keyof IFields | 'directory' | 'form';
-
-const EMPTY: IFields = {
-  kind: 'command',
-  command: '',
-  notebook: '',
-  profile: '',
-  gpus: '',
-  project: '',
-  owner: '',
-  name: '',
-  timeout: '',
-  warn: '',
-  retries: '',
-  retry_on: '',
-  preemptible: false
-};
 
 const BEGINNING: IProgress = {
   stage: 'waiting',
@@ -77,7 +41,7 @@ export class SubmitForm implements IDisposable {
 
   target: ITarget;
   fields: IFields = EMPTY;
-  errors: Partial<Record<FieldName, string>> = {};
+  errors: Errors = {};
   preview: IPreview | null = null;
   previewError = '';
   notebooks: string[] = [];
@@ -143,6 +107,9 @@ export class SubmitForm implements IDisposable {
     this._touched.add(name);
     this.fields = { ...this.fields, [name]: value };
     this.errors = { ...this.errors, [name]: undefined, form: undefined };
+    if (name === 'git' || name === 'source') {
+      this._nameProject();
+    }
     this.changed.emit();
   }
 
@@ -162,22 +129,18 @@ export class SubmitForm implements IDisposable {
       return;
     }
     this._setProgress(BEGINNING);
-    if (!this.preview && !this.fields.project.trim()) {
+    const fetched = this.fields.source === 'git';
+    if (!fetched && !this.preview && !this.fields.project.trim()) {
       // Whoever is faster than the look at the files waits for it: it names the project.
       await this._lookNow();
     }
-    this.errors = this._missing();
+    this.errors = missingIn(this.fields, this.preview, this.previewError);
     if (Object.keys(this.errors).length) {
       this._setProgress(null);
       return;
     }
-    const { directory } = this.target;
-    const request = this._request();
-    this._key = request.idempotency_key;
     try {
-      await this._files.saveBelow(directory);
-      const report = (progress: IProgress): void => this._setProgress(progress);
-      const job = await sendJob(this._model.api, directory, request, report);
+      const job = await (fetched ? this._sendRepository() : this._sendDirectory());
       this._model.take(job);
       this.submitted.emit(job);
     } catch (error) {
@@ -200,7 +163,7 @@ export class SubmitForm implements IDisposable {
   async cancel(): Promise<void> {
     if (this.progress) {
       // Too late, or not known yet: what comes of it is shown as ever.
-      await this._model.api.cancelSubmission(this._key).catch(() => undefined);
+      await this._stop().catch(() => undefined);
     }
   }
 
@@ -217,11 +180,42 @@ export class SubmitForm implements IDisposable {
     Signal.clearData(this);
   }
 
-  /** What was typed for a directory is there again when the directory is. */
+  private async _sendDirectory(): Promise<IJob> {
+    const { directory } = this.target;
+    const request = requestOf(this.fields, this.profile, this.preview);
+    this._stop = () => this._model.api.cancelSubmission(request.idempotency_key);
+    await this._files.saveBelow(directory);
+    return sendJob(this._model.api, directory, request, progress => this._setProgress(progress));
+  }
+
+  private async _sendRepository(): Promise<IJob> {
+    const { git, token } = this.fields;
+    const job = requestOf(this.fields, this.profile, this.preview);
+    const wish = { git: git.trim(), ...(token.trim() && { token: token.trim() }), job };
+    this._stop = () => Promise.resolve();
+    const begun = (id: string): void => {
+      this._stop = () => this._model.api.stopFetch(id);
+    };
+    const report = (progress: IProgress): void => this._setProgress(progress);
+    const submitted = await sendRepository(this._model.api, wish, begun, report);
+    this.fields = { ...this.fields, token: '' };
+    return submitted;
+  }
+
+  /** Name the project after what is submitted, until it is named by hand. */
+  private _nameProject(): void {
+    if (!this._touched.has('project')) {
+      const { source, git } = this.fields;
+      const project = source === 'git' ? repositoryName(git) : (this.preview?.project ?? '');
+      this.fields = { ...this.fields, project };
+    }
+  }
+
+  /** What was typed for a directory is there again when the directory is; never a token. */
   private _keepDraft(): void {
     if (this._touched.size) {
       this._drafts.set(this.target.directory, {
-        fields: this.fields,
+        fields: { ...this.fields, token: '' },
         touched: [...this._touched]
       });
     }
@@ -233,46 +227,6 @@ export class SubmitForm implements IDisposable {
     this._touched.clear();
     draft?.touched.forEach(name => this._touched.add(name));
     this.fields = { ...(draft?.fields ?? EMPTY), profile, owner };
-  }
-
-  private _missing(): Partial<Record<FieldName, string>> {
-    const { kind, command, notebook, project, retries } = this.fields;
-    const errors: Partial<Record<FieldName, string>> = {};
-    if (kind === 'command' && !command.trim()) {
-      errors.command = 'Write the command to run, such as python train.py.';
-    }
-    if (kind === 'notebook' && !notebook) {
-      errors.notebook = 'Choose a notebook; this directory needs to have one.';
-    }
-    if (!/^\d*$/.test(retries.trim())) {
-      errors.retries = 'Write how often, such as 3.';
-    }
-    if (!project.trim() && !this.preview) {
-      errors.directory = this.previewError;
-    }
-    return errors;
-  }
-
-  private _request(): IJobRequest {
-    const { kind, command, notebook, project, owner, gpus, name, preemptible } = this.fields;
-    const { timeout, warn, retries, retry_on: causes } = this.fields;
-    const again = Number(retries.trim());
-    return {
-      project: project.trim() || (this.preview?.project ?? ''),
-      ...(owner && { owner }),
-      ...(this.profile && { profile: this.profile.name }),
-      ...(gpus.trim() && { gpus: gpus.trim() }),
-      ...(preemptible && { preemptible }),
-      ...(name.trim() && { name: name.trim() }),
-      ...(timeout.trim() && { timeout: timeout.trim() }),
-      ...(warn.trim() && { warn: warn.trim() }),
-      ...(again && { retries: again }),
-      ...(again && causes.trim() && { retry_on: causes.trim() }),
-      ...(kind === 'command'
-        ? { command: command.trim() }
-        : { notebook: { path: notebook, parameters: {} } }),
-      idempotency_key: UUID.uuid4()
-    };
   }
 
   private _setProgress(progress: IProgress | null): void {
@@ -334,10 +288,8 @@ export class SubmitForm implements IDisposable {
     this.preview = preview;
     this.previewError = '';
     this.notebooks = notebooks;
-    if (!this._touched.has('project')) {
-      this.fields = { ...this.fields, project: preview.project };
-    }
-    if (!notebooks.includes(this.fields.notebook)) {
+    this._nameProject();
+    if (this.fields.source === 'directory' && !notebooks.includes(this.fields.notebook)) {
       this.fields = { ...this.fields, notebook: notebooks[0] ?? '' };
     }
     void this._suggestCommand();
@@ -375,22 +327,10 @@ export class SubmitForm implements IDisposable {
   private readonly _drafts = new Map<string, { fields: IFields; touched: FieldName[] }>();
   private readonly _touched = new Set<FieldName>();
   private _suggestedFrom = '';
-  /** Of the submission that is on its way. */
-  private _key = '';
+  /** Ends the submission that is on its way. */
+  private _stop: () => Promise<void> = () => Promise.resolve();
   private _active = false;
   private _looking: AbortController | null = null;
   private _timer: ReturnType<typeof setTimeout> | undefined;
   private _disposed = false;
-}
-
-const SHOWN: ReadonlySet<string> = new Set([...Object.keys(EMPTY), 'directory']);
-
-/** Put what was refused at its fields; what has no field here goes below the form. */
-function errorsOf(error: unknown): Partial<Record<FieldName, string>> {
-  if (error instanceof ApiError && error.code === 'cancelled') {
-    return {};
-  }
-  const fields = error instanceof ApiError ? Object.entries(error.fields) : [];
-  const known = fields.filter(([name]) => SHOWN.has(name));
-  return known.length ? Object.fromEntries(known) : { form: messageOf(error) };
 }

@@ -14,7 +14,7 @@ from himalia.site import Site, load_site
 from ..engines.errors import EngineError
 from ..engines.probe import Probe
 from ..settings import docker_host
-from . import gpus, machine, network, nvidia, processes, storage
+from . import gpus, machine, network, nvidia, processes, repositories, storage
 from .here import Here
 
 MACHINE: dict[str, Callable[[Here], Outcome]] = {
@@ -40,6 +40,7 @@ PLATFORM: dict[str, Callable[[Here], Outcome]] = {
     "proxy": processes.proxy,
     "networks": network.networks,
     "firewall": network.rules,
+    "repositories": repositories.repositories,
 }
 LONG_SECONDS = 45.0  #: the driver of a GPU may take half a minute
 FIRST = (

@@ -71,6 +71,9 @@ class Packed:
 
         `read` is told how many bytes were read, block by block.
         """
+        return wire.gathered(self._pieces(digests, squeezed, read))
+
+    def _pieces(self, digests: Collection[str], squeezed: bool, read: Callable[[int], None] | None) -> Iterator[bytes]:
         yield wire.SQUEEZED if squeezed else wire.PLAIN
         for digest in self.in_order(digests):
             source = self.sources[digest]

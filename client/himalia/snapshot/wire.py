@@ -17,6 +17,7 @@ PLAIN = b"HIMALIA1"
 SQUEEZED = b"HIMALIA2"
 END = bytes(32)
 BLOCK_BYTES = 1024 * 1024
+GATHERED_BYTES = 256 * 1024
 LEVEL = 3
 SAMPLE_BYTES = 64 * 1024
 WORTH = 0.9  #: what does not shrink to this part of itself is sent as it is: data that is squeezed already, weights
@@ -42,6 +43,20 @@ def can_squeeze() -> bool:
 def header(digest: str, length: int) -> bytes:
     """Return what stands before a content."""
     return bytes.fromhex(digest) + length.to_bytes(8, "big")
+
+
+def gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the same bytes in pieces that are worth a call of the network each: small contents come by the thousand."""
+    waiting: list[bytes] = []
+    count = 0
+    for piece in pieces:
+        waiting.append(piece)
+        count += len(piece)
+        if count >= GATHERED_BYTES:
+            yield b"".join(waiting)
+            waiting, count = [], 0
+    if waiting:
+        yield b"".join(waiting)
 
 
 def squeezed(blocks: Iterable[bytes]) -> Iterator[bytes]:

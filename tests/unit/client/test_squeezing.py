@@ -80,3 +80,13 @@ def test_without_zstd_blocks_are_sent_as_they_are(monkeypatch):
     assert list(wire.squeezed([TEXT])) == [len(TEXT).to_bytes(4, "big"), TEXT]
     with pytest.raises(ValueError, match="not installed"):
         wire.unfolded(b"x", 2)
+
+
+@given(st.lists(st.binary(max_size=50)), st.integers(1, 100))
+def test_what_is_gathered_is_the_same_in_pieces_of_some_length(pieces, least):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(wire, "GATHERED_BYTES", least)
+        gathered = list(wire.gathered(pieces))
+
+    assert b"".join(gathered) == b"".join(pieces)
+    assert all(len(piece) >= least for piece in gathered[:-1])

@@ -21,6 +21,9 @@ CREATE TABLE IF NOT EXISTS files (
   PRIMARY KEY (device, inode)
 ) WITHOUT ROWID
 """
+#: Of a whole tree, by a digest of all that was found in it and in which state, the digest of its snapshot.
+TREES = "CREATE TABLE IF NOT EXISTS trees (seen BLOB PRIMARY KEY, digest BLOB, sum INTEGER) WITHOUT ROWID"
+MOST_TREES = 1000
 Chunks = tuple[str, ...]
 
 
@@ -32,6 +35,7 @@ class HashCache:
     """
 
     def __init__(self, file: Path) -> None:
+        self.file = file
         self._new: list[tuple[Any, ...]] = []
         self._db = _opened(file)
 
@@ -55,6 +59,32 @@ class HashCache:
         key = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
         digests = bytes.fromhex("".join(chunks))
         self._new.append((*key, digests, _sum(digests, key)))
+
+    def find_tree(self, seen: bytes) -> str | None:
+        """Return the digest of the snapshot of a tree in which just this was found."""
+        if self._db is None:
+            return None
+        try:
+            row = self._db.execute("SELECT digest, sum FROM trees WHERE seen = ?", (seen,)).fetchone()
+        except sqlite3.Error:
+            self._give_up()
+            return None
+        if row is None or not isinstance(row[0], bytes) or row[1] != crc32(row[0], crc32(seen)):
+            return None
+        return row[0].hex()
+
+    def put_tree(self, seen: bytes, digest: str) -> None:
+        """Remember the digest of a tree, of whose files each is remembered in the state in which it was found."""
+        if self._db is None:
+            return
+        named = bytes.fromhex(digest)
+        try:
+            if self._db.execute("SELECT COUNT(*) FROM trees").fetchone()[0] >= MOST_TREES:
+                self._db.execute("DELETE FROM trees")
+            row = (seen, named, crc32(named, crc32(seen)))
+            self._db.execute("INSERT OR REPLACE INTO trees VALUES (?, ?, ?)", row)
+        except sqlite3.Error:
+            self._give_up()
 
     def flush(self) -> None:
         """Write what is new."""
@@ -95,6 +125,7 @@ def _opened(file: Path) -> sqlite3.Connection | None:
             db.execute("PRAGMA synchronous=NORMAL")
             db.execute("DROP TABLE IF EXISTS digests")  # of an earlier version
             db.execute(TABLE)
+            db.execute(TREES)
             db.execute("SELECT device, inode, size, modified, changed, digests, sum FROM files LIMIT 1").fetchone()
             return db
         except sqlite3.OperationalError as error:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import marshal
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,9 @@ from .scan import Found, Scan
 HASH_THREADS = 8  #: what is hashed is brought to the disk first, and many files share its flushes
 HASHED_AHEAD = 64
 LINES_AT_ONCE = 1000
+LARGE_TREE = (
+    500  #: entries; a list of more is put together and sent only when the service does not have the whole snapshot
+)
 KINDS = {kind: kind.value for kind in EntryType}
 
 #: Called with (phase, files done, files in all, bytes done, bytes in all).
@@ -45,8 +49,14 @@ class Packed:
     """What a snapshot has in it, its digest, and where each content lies."""
 
     root: Path
-    rows: tuple[Row, ...]
     digest: str
+    entry_count: int
+    list_rows: Callable[[], tuple[Row, ...]]
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """All that is in it; of a large tree that is known as it stands they are put together when they are asked for."""
+        return self.list_rows()
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -89,10 +99,35 @@ class Packed:
 
 def pack(scanned: Scan, *, cache: HashCache | None = None, progress: Progress | None = None) -> Packed:
     """Hash what was scanned; what has not changed since last time is taken from the cache."""
+    count = len(scanned.entries)
+    seen = _seen(scanned) if cache is not None and count >= LARGE_TREE else None
+    known = cache.find_tree(seen) if cache is not None and seen is not None else None
+    if cache is not None and known is not None:
+        again = partial(_listed_again, scanned, cache.file)
+        return Packed(root=scanned.root, digest=known, entry_count=count, list_rows=again)
+    rows, hashed = _rows(scanned, cache, progress)
+    digest = _digest(rows)
+    if cache is not None:
+        cache.flush()
+        if seen is not None and not hashed:
+            cache.put_tree(seen, digest)
+    return Packed(root=scanned.root, digest=digest, entry_count=count, list_rows=lambda: rows)
+
+
+def _listed_again(scanned: Scan, file: Path) -> tuple[Row, ...]:
+    cache = HashCache(file)
+    try:
+        return _rows(scanned, cache, None)[0]
+    finally:
+        cache.close()
+
+
+def _rows(scanned: Scan, cache: HashCache | None, progress: Progress | None) -> tuple[tuple[Row, ...], int]:
+    """Return all rows, and how many files were hashed for them."""
     files = [found for found in scanned.entries if found.type is EntryType.FILE]
     known = _known(files, cache)
     rows: list[Row] = []
-    done_files = done_bytes = 0
+    hashed = done_files = done_bytes = 0
     of_files, of_bytes = len(files), scanned.size_bytes  # a walk over all entries
     hashes = _hashes(scanned.root, files, known, cache)
     for found in scanned.entries:
@@ -101,12 +136,22 @@ def pack(scanned: Scan, *, cache: HashCache | None = None, progress: Progress | 
             continue
         size, chunks, is_new = next(hashes)
         rows.append(Row(found.path, found.type, found.mode, size, chunks))
-        done_files, done_bytes = done_files + 1, done_bytes + size
+        hashed, done_files, done_bytes = hashed + is_new, done_files + 1, done_bytes + size
         if progress and (is_new or done_files == of_files):
             progress("hashing", done_files, of_files, done_bytes, of_bytes)
-    if cache is not None:
-        cache.flush()
-    return Packed(root=scanned.root, rows=tuple(rows), digest=_digest(rows))
+    return tuple(rows), hashed
+
+
+def _seen(scanned: Scan) -> bytes:
+    """Return a digest of all that was found, each file in its state: whoever finds the same has the same snapshot."""
+    found = [
+        (path, mode, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+        if state is not None
+        else (path, mode, kind.value, target)
+        for path, kind, mode, _, target, state in scanned.entries
+    ]
+    # Version 2 writes equal values alike; the layout is part of it, for another one gives other digests.
+    return blake3(marshal.dumps((found, str(LAYOUTS[0])), 2)).digest()
 
 
 def manifest_digest(manifest: Manifest) -> str:

@@ -13,13 +13,12 @@ from ..errors import Busy, FieldError, HimaliaError, LocalError, NotFound, Unava
 from ..models import Manifest, SnapshotView
 from ..units import MiB
 from . import wire
-from .pack import Packed, Progress
+from .pack import LARGE_TREE, Packed, Progress
 
 TRIES = 5  #: without anything new that got through
 PAUSE_SECONDS = 1.0
 PACKS_AT_ONCE = 3
 LEAST_PACK_BYTES = 8 * MiB  #: less is not worth a connection of its own
-ASKED_FIRST = 500  #: entries; a list of more is sent only when the service does not have the whole snapshot
 
 
 class SnapshotTransport(Protocol):
@@ -40,7 +39,7 @@ class SnapshotTransport(Protocol):
 
 def send(transport: SnapshotTransport, owner: str, packed: Packed, progress: Progress | None = None) -> SnapshotView:
     """Send what is missing and commit; raise LocalError when a file changes meanwhile, Unavailable when it never gets through."""
-    if len(packed.rows) >= ASKED_FIRST:
+    if packed.entry_count >= LARGE_TREE:
         with suppress(NotFound, FieldError):  # an older service wants the list
             return transport.find_snapshot(owner, packed.digest)
     tries, lacked = 0, -1

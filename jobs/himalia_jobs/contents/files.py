@@ -6,10 +6,14 @@ import contextlib
 import errno
 import os
 import tempfile
+from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 
 from himalia.errors import DiskFull
 
+LISTED_FROM = 16
+LISTED_BYTES = 1000  #: of a folder, for each name that is asked for: a name of a content takes some 70 of them
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -18,6 +22,31 @@ def for_people(error: OSError) -> Exception:
     if error.errno not in NO_ROOM:
         return error
     return DiskFull("There is no room on the platform's disk. Ask an administrator to make room, then try again.")
+
+
+def absent(folder: Path, names: Collection[str]) -> set[str]:
+    """Return which of these names no file has at `aa/NAME`, by one look at a folder where many of its names are asked for."""
+    by_folder: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        by_folder[name[:2]].append(name)
+    missing: set[str] = set()
+    for first, asked in by_folder.items():
+        there = _listed(f"{folder}/{first}", len(asked))
+        if there is None:
+            missing.update(name for name in asked if not os.access(f"{folder}/{first}/{name}", os.F_OK))
+        else:
+            missing.update(set(asked) - there)
+    return missing
+
+
+def _listed(folder: str, asked: int) -> set[str] | None:
+    """Return the names in a folder; None where asking for each is quicker."""
+    if asked < LISTED_FROM:
+        return None
+    try:
+        return set(os.listdir(folder)) if os.stat(folder).st_size < asked * LISTED_BYTES else None
+    except FileNotFoundError:
+        return set()
 
 
 def write_whole(file: Path, content: bytes, drafts: Path) -> None:

@@ -16,7 +16,7 @@ from himalia.site import Limits
 from himalia.snapshot.pack import manifest_digest
 
 from ..engines.hostile import open_regular
-from .files import for_people, write_whole
+from .files import absent, for_people, write_whole
 from .manifests import DIGEST, QUOTED_DIGEST, check, lengths_of
 from .pins import Pins
 from .receiver import PackReceiver
@@ -75,23 +75,15 @@ class ContentStore:
     def missing_of(self, owner_id: str, digest: str) -> list[str]:
         """Return the contents of a snapshot that this owner has not sent yet; those that they have stay."""
         self.hold(owner_id, digest)
-        return self.missing(owner_id, self._lengths(owner_id, digest))
-
-    def is_whole(self, owner_id: str, digest: str) -> bool:
-        """Tell whether this owner has sent a snapshot with all its contents, as quickly as that can be told; they stay."""
-        blobs, file = self._owner_blobs(owner_id), self._snapshot(owner_id, digest) / MANIFEST
-        self.hold(owner_id, digest)
-        try:
-            named = {found.decode() for found in QUOTED_DIGEST.findall(file.read_bytes())}
-        except FileNotFoundError:
-            return False
-        # All that looks like a content is there; else the list itself says whether it is one.
-        return all(_is_there(blobs, digest) for digest in named) or not self.missing_of(owner_id, digest)
+        missing = self.missing(owner_id, self._named(owner_id, digest))
+        # What only looks like a content is none; only the list itself, which takes long to be read, tells.
+        lengths = self._lengths(owner_id, digest) if missing else {}
+        return [content for content in missing if content in lengths]
 
     def missing(self, owner_id: str, digests: Collection[str]) -> list[str]:
         """Return those of the digests that this owner has not sent."""
-        blobs = self._owner_blobs(owner_id)
-        return [digest for digest in digests if not _is_there(blobs, digest)]
+        gone = absent(self._owner_blobs(owner_id), digests)
+        return [digest for digest in digests if digest in gone]
 
     def hold(self, owner_id: str, digest: str) -> None:
         """Keep what there is of a snapshot for an hour from now."""
@@ -153,12 +145,20 @@ class ContentStore:
         entries = self.manifest(owner_id, digest).entries
         return {chunk: length for entry in entries for chunk, length in lengths_of(entry)}
 
+    def _named(self, owner_id: str, digest: str) -> Collection[str]:
+        """Return all that looks like a content in a manifest, found as quickly as can be: more than it has, never less."""
+        try:
+            kept = (self._snapshot(owner_id, digest) / MANIFEST).read_bytes()
+        except FileNotFoundError as error:
+            raise _no_snapshot(digest) from error
+        return dict.fromkeys(found.decode() for found in QUOTED_DIGEST.findall(kept))
+
     def manifest(self, owner_id: str, digest: str) -> Manifest:
         """Return the manifest of a snapshot; raise NotFound."""
         try:
             return Manifest.model_validate_json((self._snapshot(owner_id, digest) / MANIFEST).read_bytes())
         except FileNotFoundError as error:
-            raise NotFound(f"There is no snapshot {digest[:12]}… of this owner.") from error
+            raise _no_snapshot(digest) from error
 
     def _owner_blobs(self, owner_id: str) -> Path:
         if not is_id(owner_id):
@@ -171,5 +171,5 @@ class ContentStore:
         return self.snapshots / owner_id / digest
 
 
-def _is_there(blobs: Path, digest: str) -> bool:
-    return os.access(f"{blobs}/{digest[:2]}/{digest}", os.F_OK)
+def _no_snapshot(digest: str) -> NotFound:
+    return NotFound(f"There is no snapshot {digest[:12]}… of this owner.")

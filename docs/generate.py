@@ -327,7 +327,7 @@ def faults_page() -> str:
             (
                 str(number),
                 words,
-                " ".join(f"{shown.sentence} ({_test(shown.file)})" for shown in tests.get(number, ()))
+                "<br>".join(f"{shown.sentence} ({_test(shown.file)})" for shown in tests.get(number, ()))
                 or "not shown yet",
             )
             for number, words in section.items()

@@ -22,7 +22,7 @@ from himalia_jobs.engines.errors import EngineError, Refused
 from himalia_jobs.engines.pulse import GONE_SECONDS, GONE_WITHOUT_WORD_SECONDS
 from himalia_jobs.layout import DataLayout
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.fault(25)]
+pytestmark = pytest.mark.asyncio
 
 INSTALLATION, ATTEMPT = "i" * 12, "jobjobjobjob.1"
 
@@ -94,6 +94,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     docker.close()
 
 
+@pytest.mark.fault(25)
 @pytest.mark.parametrize("code", [0, 3])
 async def test_a_job_whose_end_the_engine_missed_ends_as_its_launcher_wrote_and_leaves_no_container(scene, code):
     scene.ends(77)
@@ -115,6 +116,7 @@ async def test_a_job_whose_end_nobody_saw_or_wrote_is_told_as_one_that_the_engin
     assert (await scene.end_after(1)).reason is ExitReason.ENGINE_STOPPED
 
 
+@pytest.mark.fault(25)
 async def test_a_job_that_writes_its_own_end_and_runs_on_is_running(scene):
     scene.record(code=0)
 
@@ -123,6 +125,7 @@ async def test_a_job_that_writes_its_own_end_and_runs_on_is_running(scene):
         await scene.engine.forget(ATTEMPT)
 
 
+@pytest.mark.fault(25)
 async def test_a_job_of_which_one_process_is_left_is_running(scene):
     scene.ends(77)
     scene.record(code=0)

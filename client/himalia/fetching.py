@@ -10,7 +10,7 @@ from contextlib import suppress
 from .client import Client
 from .client.compatibility import refuse_if_too_old
 from .client.patience import Patience
-from .errors import HimaliaError, NotFound, Unavailable, from_json
+from .errors import HimaliaError, LocalError, NotFound, Unavailable, from_json
 from .models import FetchRequest, FetchState, FetchView, JobRequest, JobView
 from .models.fetches import FETCHED
 
@@ -28,7 +28,12 @@ def submit_repository(
     refuse_if_too_old(client.me())
     key = request.idempotency_key or secrets.token_hex(16)
     wish = FetchRequest(git=git, token=token, job=request.model_copy(update={"idempotency_key": key}))
-    fetch = client.fetch(wish)
+    try:
+        fetch = client.fetch(wish)
+    except NotFound as error:
+        raise LocalError(
+            "This platform does not fetch repositories yet. Clone it, and submit the directory; or ask an administrator to upgrade."
+        ) from error
     try:
         return client.job(_job_of(_ended(client, wish, fetch, told)))
     except KeyboardInterrupt:

@@ -34,6 +34,7 @@ class ReceivingService:
     owners: list[str] = field(default_factory=list)
     contents: dict[str, int] = field(default_factory=dict)  #: digest to length; the bytes are looked at and let go
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)  #: by idempotency key
+    sources: list[dict[str, Any] | None] = field(default_factory=list)  #: what git knew of what was submitted
     refusal: dict[str, Any] | None = None  #: what every submit is answered
     may_receive: threading.Event = field(default_factory=threading.Event)  #: clear: a pack is not read on
     is_receiving: threading.Event = field(default_factory=threading.Event)
@@ -191,6 +192,7 @@ class _Jobs(_Base):
             self.answer({"error": self.service.refusal}, 422)
             return
         request = json.loads(self.request.body)
+        self.service.sources.append(request.get("source"))
         job = {
             "id": new_id(),
             "seq": 1,

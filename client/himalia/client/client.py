@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ..errors import FieldError
 from ..gpus import GPUMode
 from ..models import (
     AnswerRequest,
@@ -171,7 +172,14 @@ class Client:
             if request.idempotency_key
             else request.model_copy(update={"idempotency_key": secrets.token_hex(16)})
         )
-        return self.http.model(JobView, "POST", "jobs", body=keyed, again=True)
+        try:
+            return self.http.model(JobView, "POST", "jobs", body=keyed, again=True)
+        except FieldError as error:
+            # What git said of a directory is no reason not to run it; nor that a service knows of no sources yet.
+            if keyed.source is None or error.field.partition(".")[0] != "source":
+                raise
+        plain = keyed.model_copy(update={"source": None})
+        return self.http.model(JobView, "POST", "jobs", body=plain, again=True)
 
     def fetch(self, request: FetchRequest) -> FetchView:
         """Have a repository fetched and submitted; its job's key makes sure that a repeated request is the same fetch."""

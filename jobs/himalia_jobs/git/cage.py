@@ -1,4 +1,4 @@
-"""Git, cut off from all else: nobody's uid, no capability, its own directory, processes and time; bytes are bounded.
+"""Git, cut off from all else: a uid of its own, no capability, its own directory, processes and time; bytes are bounded.
 
 What it talks to and what it unpacks is a stranger's. It sees its directory as `/tmp`, no process but its own, none of
 the machine's or anybody's settings of git, and can open nothing that is not everybody's.
@@ -22,7 +22,7 @@ from himalia.errors import TooLarge, Unavailable
 
 from ..settings import PROGRAMS
 
-NOBODY = 65534
+ALONE = 65533  #: a user and a group that nothing else on the machine is
 OLDEST = (2, 37)  #: the first one that can be told addresses
 MEMORY_BYTES = 4 * 1024**3
 SAID_BYTES = 16 * 1024  #: of what git says, the end
@@ -31,8 +31,8 @@ ENTER = 'mount --bind "$1" /tmp && cd /tmp && shift && exec "$@"'
 APART = ["unshare", "--mount", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
 DROP = [
     "setpriv",
-    f"--reuid={NOBODY}",
-    f"--regid={NOBODY}",
+    f"--reuid={ALONE}",
+    f"--regid={ALONE}",
     "--clear-groups",
     "--no-new-privs",
     "--inh-caps=-all",
@@ -213,7 +213,7 @@ def make_folder(folder: Path) -> None:
     """Make a directory that git alone writes to."""
     folder.mkdir(mode=0o700, parents=True)
     if inside():
-        os.chown(folder, NOBODY, NOBODY)
+        os.chown(folder, ALONE, ALONE)
 
 
 def enclosed(command: list[str], folder: Path, largest_bytes: int, seconds: float) -> list[str]:

@@ -9,7 +9,7 @@ from job_sources import ServiceThatFetches
 
 import himalia
 from himalia.client.http import Http
-from himalia.errors import FieldError
+from himalia.errors import FieldError, LocalError
 
 ADDRESS = "https://github.com/ada/digits@main"
 
@@ -134,6 +134,13 @@ def test_who_is_interrupted_ends_the_fetch(service):
         himalia.submit(git=ADDRESS, command=["true"], told=interrupted)
 
     assert service.stopped == list(service.fetches)
+
+
+def test_an_older_platform_that_fetches_nothing_says_what_to_do(service):
+    service.breaks("POST", "fetches", httpx.Response(404, json={"error": {"code": "not_found", "message": "Nothing."}}))
+
+    with pytest.raises(LocalError, match="does not fetch repositories yet"):
+        himalia.submit(git=ADDRESS, command=["true"])
 
 
 def test_python_submits_a_private_repository_with_its_token(service):

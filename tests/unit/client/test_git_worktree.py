@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from git_host import git
 
+from himalia.errors import FieldError
 from himalia.git import worktree
 from himalia.git.worktree import describe
 from himalia.snapshot import scan
@@ -197,6 +198,16 @@ def test_a_job_says_what_git_knew_of_its_directory(service, tree, himalia, monke
     (request,) = service.requests
     assert (request.source.branch, request.source.changed) == ("main", 1)
     assert "+print(2)" in diff_of(request.source)
+
+
+def test_a_platform_that_takes_no_source_gets_the_job_without_it(service, tree, himalia, monkeypatch):
+    monkeypatch.chdir(tree)
+    service.breaks("POST", "jobs", FieldError("source", "source is not known here. Check its name, or upgrade."))
+
+    outcome = himalia("submit", "--detach", "--", "python", "train.py")
+
+    assert outcome.code == 0, outcome.err
+    assert [request.source for request in service.requests] == [None]
 
 
 def test_a_laptop_without_git_submits_as_ever(service, tree, himalia, monkeypatch, tmp_path):

@@ -199,6 +199,29 @@ async def test_a_fetch_is_its_persons_alone_and_can_be_stopped_by_them(work, hos
     assert (await work.ask("DELETE", f"fetches/{fetch['id']}")).status_code == 409
 
 
+async def test_a_service_that_stops_ends_its_fetches_and_leaves_nothing_of_them(work, host):
+    host.make("digits").commit(a="1")
+    host.silent.set()
+    fetch = await begun(work, host.url("digits"))
+    async with asyncio.timeout(30):
+        while not host.asked:
+            await asyncio.sleep(0.01)
+
+    await work.service.fetches.close()
+
+    assert (await ended(work, fetch))["error"]["code"] == "cancelled"
+    assert os.listdir(work.service.layout.fetches) == []
+
+
+async def test_what_a_killed_service_left_of_its_fetches_is_removed_at_the_next_start(work):
+    left = work.service.layout.fetches / "left" / "git"
+    left.mkdir(parents=True)
+
+    work.service.fetches.tidy()
+
+    assert not left.exists()
+
+
 async def test_one_person_has_a_few_fetches_at_once_and_others_are_not_kept_from_theirs(work, host):
     host.make("digits").commit(a="1")
     host.silent.set()

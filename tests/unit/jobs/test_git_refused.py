@@ -196,7 +196,7 @@ def test_nobodys_settings_of_git_change_what_is_fetched(host, fetch, monkeypatch
     assert not trap.exists()
 
 
-def test_git_is_nobody_sees_no_other_process_and_cannot_read_what_is_not_everybodys(tmp_path):
+def test_git_is_nobody_else_sees_no_other_process_and_cannot_read_what_is_not_everybodys(tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("s3cret")
     secret.chmod(0o600)
@@ -206,6 +206,6 @@ def test_git_is_nobody_sees_no_other_process_and_cannot_read_what_is_not_everybo
     done = subprocess.run(enclosed(["sh", "-c", ask], cage.folder, 1024, 20), capture_output=True, text=True)
 
     uid, *processes, label, capabilities, place = done.stdout.split()
-    assert (uid, label, capabilities, place) == ("65534", "CapEff:", "0" * 16, "/tmp")
+    assert (uid, label, capabilities, place) == ("65533", "CapEff:", "0" * 16, "/tmp")
     assert processes[0] == "/proc/1"
     assert len(processes) <= 3

@@ -10,6 +10,7 @@ import tracemalloc
 
 import pytest
 import pytest_asyncio
+from git_host import git
 from tornado.simple_httpclient import HTTPTimeoutError
 
 from himalia.errors import TooMany
@@ -43,6 +44,26 @@ async def held(service):
     service.may_receive.clear()
     yield service
     service.may_receive.set()
+
+
+async def test_a_job_of_a_work_tree_says_what_git_knows_of_it(ask, service, home):
+    git(home / "digits", "init", "--quiet", "--initial-branch=main")
+    git(home / "digits", "add", "--all")
+    git(home / "digits", "commit", "--quiet", "-m", "first")
+    (home / "digits" / "train.py").write_text("changed\n")
+
+    status, _ = await ask("POST", "submit", wish())
+
+    assert status == 201
+    (source,) = service.sources
+    assert (source["branch"], source["changed"], source["untracked"]) == ("main", 1, 0)
+    assert source["commit"] == git(home / "digits", "rev-parse", "HEAD").strip()
+
+
+async def test_a_page_does_not_say_itself_where_a_directory_came_from(ask):
+    status, answer = await ask("POST", "submit", wish(source={"commit": "a" * 40}))
+
+    assert (status, answer["error"]["code"]) == (422, "invalid")
 
 
 async def test_a_directory_becomes_a_job_of_who_clicked(ask, service, home):

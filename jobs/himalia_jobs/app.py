@@ -37,6 +37,7 @@ CHUNK_BYTES = 1024 * 1024  #: tornado's own 64 KiB halves the speed of uploads
 LARGEST_BODY_BYTES = (
     256 * 1024 * 1024
 )  #: a manifest of 200,000 entries; packs are streamed and have limits of their own
+BODY_SECONDS = 900.0  #: within which a body has to come that is no upload: a slow line may send a long manifest
 SMALLEST_DATABASE_BYTES = 512  #: SQLite takes a smaller file for an empty database
 ENGINE_RETRY_SECONDS = 5.0
 CLOSE_SECONDS = 3.0
@@ -94,7 +95,12 @@ async def _run(
     seconds: float | None = None,
 ) -> None:
     """Listen and work until it is time to stop, or for some seconds."""
-    server = HTTPServer(make_application(service), chunk_size=CHUNK_BYTES, max_body_size=LARGEST_BODY_BYTES)
+    server = HTTPServer(
+        make_application(service),
+        chunk_size=CHUNK_BYTES,
+        max_body_size=LARGEST_BODY_BYTES,
+        body_timeout=BODY_SECONDS,
+    )
     port = settings.site.platform.service_port
     for address in dict.fromkeys(["127.0.0.1", gateway or "127.0.0.1"]):
         try:

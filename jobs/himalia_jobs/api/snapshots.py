@@ -10,7 +10,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from tornado.web import stream_request_body
 
-from himalia.errors import Busy, DiskFull, FieldError, HimaliaError, NotFound
+from himalia.errors import Busy, DiskFull, FieldError, HimaliaError, NotFound, TooLarge
 from himalia.ids import is_id
 from himalia.models import SnapshotRequest, SnapshotView
 from himalia.owners import Owner
@@ -26,7 +26,9 @@ from .base import HimaliaHandler
 
 Result = TypeVar("Result")
 DROPPED_BYTES = 64 * 1024 * 1024  #: of an upload that has failed, read on so that its sender hears why
-IDLE_SECONDS = 120.0  #: an upload of which nothing comes for so long is cut
+PACE_SECONDS = 120.0  #: an upload of which in so long
+LEAST_BYTES = 16 * 1024  #: less than this comes, is cut: it would hold its place for ever
+LONGEST_SECONDS = 30 * 86400.0
 
 
 class SnapshotBase(HimaliaHandler):
@@ -128,24 +130,40 @@ class ContentsHandler(SnapshotBase):
     receiver: PackReceiver | None = None
     failure: HimaliaError | None = None
     dropped_bytes = 0
-    idle: asyncio.TimerHandle | None = None
+    received_bytes = 0
+    busy = False  #: we make the sender wait, not they us
+    pace: asyncio.TimerHandle | None = None
 
     async def prepare(self) -> None:
         """Find the snapshot before the first byte is taken."""
         await super().prepare()
-        self.request.connection.set_max_body_size(2**62)  # type: ignore[union-attr]  # the pack has limits of its own
+        # A pack has limits of its own, and a pace instead of a time.
+        self.request.connection.set_max_body_size(2**62)  # type: ignore[union-attr]  # a real one
+        self.request.connection.set_body_timeout(LONGEST_SECONDS)  # type: ignore[union-attr]
         self.record = await self.snapshot(self.path_args[0])
+        length = _length(self.request.headers.get("Content-Length", ""))
         try:
-            await self.in_thread(self._must_have_room, _length(self.request.headers.get("Content-Length", "")))
+            await self.in_thread(self._must_have_room, length)
         except DiskFull as error:
             self.failure = error
         self.receiver = await self.in_thread(self.contents.receive, self.record.owner_id, self.record.digest)
-        self._wait_for_more()
+        if length > self.receiver.largest_bytes:
+            self.failure = TooLarge(
+                "The upload is larger than all the contents that are missing. Nothing of it is kept."
+            )
+        self._look_again(0)
 
     async def data_received(self, chunk: bytes) -> None:
         """Take the next bytes; after a failure so many are read and dropped that a sender who only sends hears why."""
-        self._wait_for_more()
+        self.received_bytes += len(chunk)
         self.contents.pins.pin(self.record.owner_id, self.record.digest)
+        self.busy = True
+        try:
+            await self._have(chunk)
+        finally:
+            self.busy = False
+
+    async def _have(self, chunk: bytes) -> None:
         if self.came_by_proxy:
             await self.service.proxied_uploads.wait(len(chunk))
         if self.failure is not None:
@@ -190,23 +208,25 @@ class ContentsHandler(SnapshotBase):
         except HimaliaError:
             self.send_error(error.status, exc_info=sys.exc_info())
 
-    def _wait_for_more(self) -> None:
-        """Start the clock anew that cuts an upload of which nothing comes any more."""
-        self._stop_waiting()
-        connection = self.request.connection
-        self.idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, connection.close)  # type: ignore[union-attr]  # a real one
+    def _look_again(self, before_bytes: int) -> None:
+        """Look after a while how much has come since, and cut an upload that brings too little."""
 
-    def _stop_waiting(self) -> None:
-        if self.idle is not None:
-            self.idle.cancel()
-            self.idle = None
+        def look() -> None:
+            if self.busy or self.received_bytes - before_bytes >= LEAST_BYTES:
+                self._look_again(self.received_bytes)
+            else:
+                self.request.connection.close()  # type: ignore[union-attr]  # a real one
+
+        self.pace = asyncio.get_running_loop().call_later(PACE_SECONDS, look)
 
     def on_connection_close(self) -> None:
         """Drop what is half received when the sender is gone."""
         self._drop()
 
     def _drop(self) -> None:
-        self._stop_waiting()
+        if self.pace is not None:
+            self.pace.cancel()
+            self.pace = None
         if self.receiver is not None:
             self.service.contents_threads.submit(self.receiver.close)
             self.receiver = None

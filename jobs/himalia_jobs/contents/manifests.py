@@ -44,18 +44,29 @@ def check(manifest: Manifest, *, most_entries: int, most_bytes: int) -> None:
         kinds[entry.path] = entry.type
         if any(lengths.setdefault(chunk, length) != length for chunk, length in lengths_of(entry)):
             raise _bad(entry, "has a content that another entry has in another length")
-    for entry in manifest.entries:
-        parent = entry.path.rpartition("/")[0]
-        while parent:
-            if kinds.get(parent, EntryType.DIR) is not EntryType.DIR:
-                raise _bad(entry, f"lies below {parent}, which is no directory")
-            parent = parent.rpartition("/")[0]
+    _check_folders(manifest, kinds, most_entries)
 
 
 def lengths_of(entry: Entry) -> Iterator[tuple[str, int]]:
     """Yield the digest and the length of each content of an entry."""
     lengths = chunks.lengths_of(entry.size_bytes, len(entry.chunks)) or ()
     yield from zip(entry.chunks, lengths, strict=True)
+
+
+def _check_folders(manifest: Manifest, kinds: dict[str, EntryType], most_entries: int) -> None:
+    """Check what entries lie in: directories, each of which is made and so counts, whether it is an entry or not."""
+    seen: set[int] = set()  #: hashes: the paths above a deep one are long, and many
+    count = len(kinds)
+    for entry in manifest.entries:
+        parent = entry.path.rpartition("/")[0]
+        while parent and hash(parent) not in seen:
+            seen.add(hash(parent))
+            if kinds.get(parent, EntryType.DIR) is not EntryType.DIR:
+                raise _bad(entry, f"lies below {_shown(parent)}, which is no directory")
+            count += parent not in kinds
+            parent = parent.rpartition("/")[0]
+        if count > most_entries:
+            raise TooLarge(f"With the directories that they lie in the entries are more than {most_entries}.")
 
 
 def _check_path(entry: Entry) -> None:
@@ -93,5 +104,8 @@ def _encoded(entry: Entry, text: str) -> bytes:
 
 
 def _bad(entry: Entry, what: str) -> FieldError:
-    shown = entry.path if len(entry.path) <= 120 else f"{entry.path[:120]}…"
-    return FieldError("manifest", f"The entry {shown!r} {what}.")
+    return FieldError("manifest", f"The entry {_shown(entry.path)!r} {what}.")
+
+
+def _shown(path: str) -> str:
+    return path if len(path) <= 120 else f"{path[:120]}…"

@@ -20,6 +20,8 @@ from .files import for_people, sync_folder
 
 LENGTH_BYTES = 8  #: of a content
 BLOCK_LENGTH_BYTES = 4
+HEADER_BYTES = 40  #: before each content
+SLACK_BYTES = 64 * 1024  #: of a pack that is a little too long it is said where it is wrong
 #: Contents wait for each other, so that the disk brings many home at once: one by one costs a flush each.
 WAITING_COUNT = 64
 WAITING_BYTES = 64 * 1024 * 1024
@@ -37,6 +39,10 @@ class PackReceiver:
         self._folder = folder
         self._drafts = drafts
         self._expected = dict(expected)
+        #: No pack with all that is expected has more bytes.
+        self.largest_bytes = SLACK_BYTES + sum(
+            HEADER_BYTES + length + BLOCK_LENGTH_BYTES * (1 + length // BLOCK_BYTES) for length in expected.values()
+        )
         self._lock = threading.Lock()
         self._closed = False
         self._waiting: list[tuple[IO[bytes], str]] = []  #: whole, not on disk yet; with digests

@@ -144,7 +144,7 @@ async def test_a_connection_that_is_cut_leaves_nothing_half(work: AtWork):
     port = work.http.base_url.port
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     path = f"/services/jobs/api/snapshots/{snapshot['id']}/contents"
-    head = f"PUT {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ada-token\r\nContent-Length: 600000\r\n\r\n"
+    head = f"PUT {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ada-token\r\nContent-Length: 500200\r\n\r\n"
 
     writer.write(head.encode() + packed_of(content)[:300_000])
     await writer.drain()
@@ -188,9 +188,9 @@ async def test_a_sender_who_never_stops_is_cut(work: AtWork, monkeypatch):
 
 
 async def test_a_sender_of_a_bad_pack_hears_why_after_all_of_it(work: AtWork):
-    snapshot = await opened(work, manifest_of(b"right"))
+    snapshot = await opened(work, manifest_of(bytes(10_000_000)))
 
-    answer = await work.ask("PUT", f"snapshots/{snapshot['id']}/contents", content=b"x" * 30_000_000)
+    answer = await work.ask("PUT", f"snapshots/{snapshot['id']}/contents", content=b"x" * 10_000_000)
 
     assert answer.status_code == 400
     assert "no pack" in answer.json()["error"]["message"]
@@ -198,7 +198,7 @@ async def test_a_sender_of_a_bad_pack_hears_why_after_all_of_it(work: AtWork):
 
 @pytest.mark.fault(66)
 async def test_an_upload_of_which_nothing_comes_any_more_is_cut(work: AtWork, monkeypatch):
-    monkeypatch.setattr(handlers, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(handlers, "PACE_SECONDS", 0.1)
     snapshot = await opened(work, manifest_of(b"right"))
     reader, writer = await asyncio.open_connection("127.0.0.1", work.http.base_url.port)
     path = f"/services/jobs/api/snapshots/{snapshot['id']}/contents"

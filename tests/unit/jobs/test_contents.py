@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import resource
 import stat
+import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -21,7 +23,7 @@ from himalia.snapshot import chunks, pack, scan
 from himalia.snapshot.chunks import Layout
 from himalia.snapshot.ignore import ALWAYS
 from himalia.snapshot.wire import END, PLAIN
-from himalia_jobs.contents import ContentStore, PackReceiver
+from himalia_jobs.contents import ContentStore, PackReceiver, Sweeper
 from himalia_jobs.contents.files import write_whole
 
 
@@ -243,6 +245,49 @@ def test_an_owner_or_digest_that_is_no_id_never_becomes_a_path(store, owner, dig
     for call in (lambda: store.missing(owner, []), lambda: store.materialize(OWNER, digest)):
         with pytest.raises(HimaliaError):
             call()
+
+
+HALF_AN_UPLOAD = """
+import sys, time
+from pathlib import Path
+from himalia.snapshot import pack, scan
+from himalia_jobs.contents import ContentStore
+store = ContentStore(Path(sys.argv[1]))
+packed = pack(scan(sys.argv[2]))
+accepted = store.accept(sys.argv[3], packed.manifest)
+receiver = store.receive(sys.argv[3], accepted.digest)
+stream = b"".join(packed.stream(store.missing_of(sys.argv[3], accepted.digest)))
+receiver.feed(stream[: len(stream) // 2])
+print("half", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.fault(9)
+def test_killed_in_the_middle_of_an_upload_nothing_half_is_seen_and_it_is_sent_again(store, tmp_path):
+    folder = tmp_path / "code"
+    folder.mkdir()
+    for number in range(4):
+        (folder / f"f{number}").write_bytes(os.urandom(300_000))
+    service = subprocess.Popen(
+        [sys.executable, "-c", HALF_AN_UPLOAD, tmp_path / "data", folder, OWNER],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    with service:
+        assert service.stdout is not None
+        assert service.stdout.readline() == b"half\n"
+        service.kill()
+
+    store.tidy()
+    for path in (tmp_path / "data" / "blobs" / OWNER).rglob("*"):
+        assert path.is_dir() or path.name == blake3(path.read_bytes()).hexdigest()
+    Sweeper(store, 3600).empty()
+    left = [path for place in ("blobs", "snapshots") for path in (tmp_path / "data" / place).rglob("tmp*")]
+    tree = store.materialize(OWNER, take(store, folder))
+
+    assert left == []
+    assert seen(tree) == seen(folder)
 
 
 @pytest.mark.fault(9)

@@ -18,6 +18,9 @@ BACKEND = (
 )
 
 
+MADE: dict[str, bytes] = {}  #: the certificate of this run of tests
+
+
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """A request that arrived."""
@@ -138,7 +141,11 @@ def _certify(certificate: Path, key: Path) -> None:
         "-days",
         "1",
     ]
-    subprocess.run([*command, *names, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    if not MADE:
+        subprocess.run([*command, *names, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+        MADE.update(key=key.read_bytes(), certificate=certificate.read_bytes())
+    key.write_bytes(MADE["key"])
+    certificate.write_bytes(MADE["certificate"])
 
 
 class _Server(ThreadingHTTPServer):

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ MOST_DIFF_BYTES = 1024 * 1024
 MOST_LIST_BYTES = 64 * 1024 * 1024
 MOST_HIDDEN = 100  #: files that git knows and that are left out
 SECONDS = 15.0
+PATIENCE_SECONDS = 2.0  #: after all is sent
 #: How files lie on this disk: all that is taken over of a repository's configuration.
 HARMLESS = ("filemode", "ignorecase", "symlinks", "autocrlf", "eol", "precomposeunicode")
 ASKED = rf"^(remote\..*\.url|branch\..*\.remote|core\.({'|'.join(HARMLESS)})|extensions\.objectformat)$"
@@ -49,7 +50,7 @@ class _Place:
 
 
 class Noted:
-    """Asks git beside the packing and sending, so that nobody waits for it; the last one to be ready is waited for."""
+    """Asks git beside the packing and sending; what it has not said a moment after these is not waited for."""
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
@@ -57,27 +58,32 @@ class Noted:
 
     def begin(self, scanned: Scan) -> None:
         """Begin to ask."""
-
-        def ask() -> None:
-            self._said = describe(scanned)
-
-        self._thread = threading.Thread(target=ask, name="git", daemon=True)
+        self._thread = threading.Thread(target=self._ask, args=(scanned,), name="git", daemon=True)
         self._thread.start()
 
     def source(self) -> SourceRequest | None:
-        """Return what git said."""
+        """Return what git has said: all, or in a very large work tree no more than the commit."""
         if self._thread is not None:
-            self._thread.join(SECONDS + 1)
+            self._thread.join(PATIENCE_SECONDS)
         return self._said
 
+    def _ask(self, scanned: Scan) -> None:
+        self._said = describe(scanned, so_far=self._take)
 
-def describe(scanned: Scan) -> SourceRequest | None:
-    """Return what git knows of a directory that was walked; None when that is nothing, or git is not here."""
+    def _take(self, source: SourceRequest) -> None:
+        self._said = source
+
+
+def describe(scanned: Scan, so_far: Callable[[SourceRequest], None] | None = None) -> SourceRequest | None:
+    """Return what git knows of a directory that was walked; None when that is nothing, or git is not here.
+
+    `so_far` is called with the commit before the files are looked at.
+    """
     try:
         place = _find(scanned.root)
         if place is None or shutil.which("git") is None:
             return None
-        return _describe(place, scanned)
+        return _describe(place, scanned, so_far)
     except (OSError, ValueError, _Unknown, subprocess.SubprocessError):
         return None
 
@@ -98,7 +104,7 @@ def _find(directory: Path) -> _Place | None:
     return None
 
 
-def _describe(place: _Place, scanned: Scan) -> SourceRequest | None:
+def _describe(place: _Place, scanned: Scan, so_far: Callable[[SourceRequest], None] | None) -> SourceRequest | None:
     until = time.monotonic() + SECONDS
     own = {"GIT_DIR": str(place.git_dir), "GIT_WORK_TREE": str(place.top)}
     commit = _line(_git(place, own, until, "rev-parse", "--verify", "--quiet", "HEAD^{commit}"))
@@ -113,6 +119,8 @@ def _describe(place: _Place, scanned: Scan) -> SourceRequest | None:
     )
     if not is_commit(commit):
         return None
+    if so_far is not None:
+        so_far(source)
     try:
         with _apart(place, (place.top / common).resolve(), commit, settings) as view:
             return _compared(source, place, view, until, scanned)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -208,6 +209,25 @@ def test_a_platform_that_takes_no_source_gets_the_job_without_it(service, tree, 
 
     assert outcome.code == 0, outcome.err
     assert [request.source for request in service.requests] == [None]
+
+
+def test_a_work_tree_that_takes_git_too_long_is_submitted_with_its_commit_alone(tree, monkeypatch, tmp_path):
+    slow, go_on = tmp_path / "bin", tmp_path / "go"
+    slow.mkdir()
+    real = shutil.which("git")
+    wait = f"while [ ! -e {go_on} ]; do sleep 0.02; done"
+    (slow / "git").write_text(f'#!/bin/sh\ncase "$*" in *ls-files*) {wait};; esac\nexec {real} "$@"\n')
+    (slow / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{slow}:{os.environ['PATH']}")
+    monkeypatch.setattr(worktree, "PATIENCE_SECONDS", 1.0)
+    noted = worktree.Noted()
+
+    noted.begin(scan(tree, homes=()))
+    source = noted.source()
+    go_on.touch()
+
+    assert source is not None
+    assert (source.branch, source.changed) == ("main", None)
 
 
 def test_a_laptop_without_git_submits_as_ever(service, tree, himalia, monkeypatch, tmp_path):

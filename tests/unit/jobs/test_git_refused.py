@@ -109,6 +109,7 @@ def test_a_submodule_is_fetched_by_the_same_rules_as_a_repository(host, fetch, u
 
 @pytest.mark.fault(90)
 def test_what_lies_in_git_lfs_stays_a_pointer_and_is_told(host, fetch):
+    """What lies in Git LFS stays a pointer, and is told."""
     pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12345\n"
     host.make("digits").commit(model=pointer, **{".gitattributes": "model filter=lfs diff=lfs merge=lfs -text\n"})
 

@@ -78,7 +78,7 @@ figures: build/venv.stamp  ## count the lines of source and tests, the longest m
 isolation: setup build/test-tools.stamp build/engines/trixie.stamp  ## show what containers see of GPUs, by each way to give them
 	@$(AS_ROOT) env PYTHONPATH=tests/support:tests/fakes $(PYTHON) tools/isolation_table.py
 
-campaign: setup build/test-tools.stamp build/engines/trixie.stamp  ## long runs of faults (an hour or more)
+campaign: setup build/test-tools.stamp build/engines/trixie.stamp  ## long runs of faults, with a table of what came of them (two hours)
 	@HIMALIA_CAMPAIGN=1 $(AS_ROOT) $(PYTEST) -q -s tests/faults tests/unit/jobs/test_recovery_steps.py \
 	  tests/unit/jobs/test_recovery_chaos.py tests/unit/jobs/test_cancel_races.py tests/unit/jobs/test_ledger_histories.py \
 	  tests/integration/jobs/test_isolation.py

@@ -22,6 +22,7 @@ import himalia
 from himalia.credentials import load_credentials
 from himalia_spawner.platform.engine import belongings, remove_belongings
 
+START_SECONDS = 240.0  #: on a machine that does much else
 SETTINGS = """
 [limits]
 disk_reserve = "8M"
@@ -89,7 +90,7 @@ class OwnService:
     def start(self, *options: str, ready: bool = True) -> None:
         """Start the process, and wait until it answers: well, or (not `ready`) with what is wrong."""
         self.begin(*options)
-        eventually(lambda: self._is_up(ready))
+        eventually(lambda: self._is_up(ready), START_SECONDS)
 
     def begin(self, *options: str) -> None:
         """Start the process, and wait for nothing."""

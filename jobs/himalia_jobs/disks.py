@@ -6,7 +6,9 @@ it does not fence, such as `/tmp`, is looked at all the same.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -16,6 +18,7 @@ from himalia.reasons import Reason
 from himalia.site import Site
 from himalia.states import JobState
 
+from .disk_pace import LONGEST_SECONDS, Pace
 from .disk_words import Level, level_of, near_sentence, over_sentence
 from .engines.base import Engine
 from .engines.disk import NO_LIMIT, DiskPlace, DiskUse
@@ -27,7 +30,6 @@ from .store.records import AttemptRecord, JobRecord
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 2.0
 KIND = "disk"  #: of the notices
 
 
@@ -50,24 +52,36 @@ class Disks:
         self.look_at = look_at  #: called with the id of a job that is to be ended
         self._told: dict[str, str] = {}  #: by attempt: what its owner reads
         self._looked_for = False
+        self._pace = Pace()
 
-    async def look(self) -> None:
-        """Look once at all that run."""
+    async def run(self) -> None:
+        """Look again and again, as often as the writing calls for."""
+        while True:
+            pause = LONGEST_SECONDS
+            try:
+                pause = await self.look()
+            except Exception:
+                log.exception("what jobs write was not looked at")
+            await asyncio.sleep(pause)
+
+    async def look(self) -> float:
+        """Look once at all that run; return for how long nobody need look again."""
         running = await self.db.read(lambda db: jobs.running(db, [JobState.RUNNING]))
         watched = {place.name: (job, attempt) for job, attempt in running if (place := self._place(job, attempt))}
         if not watched and not self._looked_for:
-            return
+            return LONGEST_SECONDS
         self._looked_for = bool(watched)
         places = [self._place(job, attempt) for job, attempt in watched.values()]
         try:
             uses = await self.engine.disk_use([place for place in places if place is not None])
         except EngineError as error:
             log.debug("nobody knows what jobs have written: %s", error)
-            return
+            return LONGEST_SECONDS
         writers = [
             _Writer(job=job, attempt=attempt, use=use) for use in uses for job, attempt in [watched[use.place.name]]
         ]
         await self._judge(writers)
+        return self._pace.pause(uses, time.monotonic())
 
     def sentence(self, attempt: str) -> str:
         """Return what the owner of a running attempt is told of its limit; empty: nothing."""

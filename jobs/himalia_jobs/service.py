@@ -16,7 +16,7 @@ from .bootclock import BootClock
 from .changes import Changes
 from .clearing import Clearing
 from .contents import ContentStore
-from .disks import LOOK_SECONDS, Disks
+from .disks import Disks
 from .engines.base import Engine, EngineEvent, EngineEventKind, Node
 from .engines.errors import EngineError
 from .git import Fetches
@@ -157,7 +157,7 @@ class Service:
             group.create_task(repeat(self._reconcile, every_seconds=RECONCILE_SECONDS), name="reconcile")
             group.create_task(repeat(self._settle, every_seconds=SETTLE_SECONDS), name="settle")
             group.create_task(repeat(self.samples.take, every_seconds=SAMPLE_SECONDS), name="samples")
-            group.create_task(repeat(self.disks.look, every_seconds=LOOK_SECONDS), name="disks")
+            group.create_task(self.disks.run(), name="disks")
             group.create_task(repeat(self.places.look, every_seconds=self.site.disk.look), name="places")
             group.create_task(self.accounting.run(), name="accounting")
             group.create_task(repeat(self.membership.refresh, every_seconds=MEMBERSHIP_SECONDS), name="membership")

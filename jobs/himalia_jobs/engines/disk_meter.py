@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 FASTEST_BYTES, FASTEST_FILES = 4 * GiB, 200_000  #: that anything writes in a second
 LONGEST_SECONDS = 20.0  #: between two looks at an attempt
-ROUND_SECONDS = 0.4  #: of processor time, for all attempts of one round; what is not done goes on in the next
+ROUND_SECONDS, SHARE = 0.4, 0.2  #: of processor time, for all attempts of a round, and of the time since the last one
 SLICE_SECONDS, REST_SECONDS = 0.05, 0.2  #: counting a storage, which nobody waits for
 NICE = 10
 #: Where an attempt's bytes lie, in words; `work` is the overlay's own.
@@ -71,6 +71,7 @@ class DiskMeter:
         self._log_bytes = log_bytes  #: of an attempt's log, which has a limit of its own
         self._find = find
         self._attempts: dict[str, _Seen] = {}
+        self._looked_at = 0.0
         self._closing = threading.Event()
         self._quick = ThreadPoolExecutor(1, thread_name_prefix="disk", initializer=_give_way)
         self._slow = ThreadPoolExecutor(1, thread_name_prefix="storages", initializer=_give_way)
@@ -117,11 +118,13 @@ class DiskMeter:
         for name in self._attempts.keys() - names:
             _drop(self._attempts.pop(name))
         now = time.monotonic()
+        seconds = min(ROUND_SECONDS, SHARE * (now - self._looked_at))  # what is not done goes on in the next round
+        self._looked_at = now
         due = [place for place in places if now >= self._attempts[place.name].due]
         handles = {name: seen.container.handle for name, seen in self._attempts.items() if seen.container}
         pids = processes_of(handles[place.name] for place in due if place.name in handles)
         for place in due:
-            self._look(place, pids.get(handles.get(place.name, ""), []), ROUND_SECONDS / len(due))
+            self._look(place, pids.get(handles.get(place.name, ""), []), seconds / len(due))
         known = (self._attempts[place.name].use for place in places)
         return [use for use in known if use is not None]
 

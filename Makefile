@@ -114,7 +114,7 @@ build/apt.stamp: tools/apt.sh
 
 build/test-tools.stamp: tools/apt.sh
 	@mkdir -p build
-	@$(STEP) "debian packages for tests" tools/apt.sh chromium busybox-static fonts-dejavu-core iproute2 systemd
+	@$(STEP) "debian packages for tests" tools/apt.sh chromium busybox-static e2fsprogs fonts-dejavu-core iproute2 systemd
 	@touch $@
 
 # A newer Docker Engine, for tests of CDI.

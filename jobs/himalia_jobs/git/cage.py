@@ -263,8 +263,8 @@ def why_not() -> str:
     numbers = tuple(int(part) for part in (version[2] if len(version) > 2 else "0").split(".")[:2] if part.isdigit())
     if numbers < OLDEST:
         return f"The platform's git is older than {'.'.join(map(str, OLDEST))}."
-    if inside() and _output(*APART, "--", "echo", "apart") != "apart\n":
-        return "The platform's machine does not let git be kept apart (unshare fails)."
+    if inside() and _output(*APART, "--", *DROP, "echo", "apart") != "apart\n":
+        return "The platform's machine does not let git be kept apart (unshare or setpriv fails)."
     return ""
 
 

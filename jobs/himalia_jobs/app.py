@@ -16,6 +16,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from himalia.errors import HimaliaError, LocalError, Unavailable
+from himalia.harmless import harmless
 from himalia_gpus.supervisor import watch_for
 
 from .api import make_application
@@ -43,16 +44,22 @@ ENGINE_RETRY_SECONDS = 5.0
 CLOSE_SECONDS = 3.0
 
 
+class OneLine(logging.Formatter):
+    """Writes each record on a line, whatever people have put into it; a traceback follows on lines of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return a record's line."""
+        return harmless(super().formatMessage(record)).replace("\n", "\\n")
+
+
 @click.command()
 @click.option("--config", type=click.Path(path_type=Path), help="himalia.toml; else the environment's HIMALIA_CONFIG.")
 @click.option("--adopt", is_flag=True, help="Take running containers over into a new database.")
 def main(config: Path | None, adopt: bool) -> None:
     """Run the job service of Himalia."""
-    logging.basicConfig(
-        level=log_level(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname).1s %(name)s %(message)s",
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine("%(asctime)s %(levelname).1s %(name)s %(message)s"))
+    logging.basicConfig(level=log_level(), handlers=[handler])
     try:
         settings = read_settings(config, adopt=adopt)
     except LocalError as error:

@@ -10,6 +10,7 @@ from doors import GUARDED
 from service_at_work import AtWork
 
 from himalia.states import JobState
+from himalia_jobs.app import OneLine
 
 pytestmark = pytest.mark.asyncio
 
@@ -73,6 +74,15 @@ async def test_odd_names_arguments_and_values_come_back_as_they_were_and_are_one
     assert (shown["name"], shown["command"], shown["env"]) == (odd, ["echo", odd, "two\nlines"], {"ODD": odd + "\n"})
     assert "<img" not in page
     assert all(len(record.getMessage().splitlines()) <= 1 for record in caplog.records)
+
+
+@pytest.mark.fault(86)
+async def test_whatever_is_in_a_record_it_is_one_line_of_the_services_log():
+    record = logging.LogRecord("x", logging.INFO, "", 0, "%s said", ("two\nlines\r\x1b[2J\u2028%s",), None)
+
+    line = OneLine("%(levelname)s %(message)s").format(record)
+
+    assert line == r"INFO two\nlines\r\x1b[2J\u2028%s said"
 
 
 @pytest.mark.fault(86)

@@ -50,7 +50,7 @@ class Disks:
         self.engine = engine
         self.site = site
         self.look_at = look_at  #: called with the id of a job that is to be ended
-        self._told: dict[str, str] = {}  #: by attempt: what its owner reads
+        self._told: dict[str, str] | None = None  #: by attempt: what its owner reads; none: not read yet
         self._looked_for = False
         self._pace = Pace()
 
@@ -66,9 +66,11 @@ class Disks:
 
     async def look(self) -> float:
         """Look once at all that run; return for how long nobody need look again."""
+        if self._told is None:  # an earlier life of the service may have told something
+            self._told = await self.db.read(_read_told)
         running = await self.db.read(lambda db: jobs.running(db, [JobState.RUNNING]))
         watched = {place.name: (job, attempt) for job, attempt in running if (place := self._place(job, attempt))}
-        if not watched and not self._looked_for:
+        if not watched and not self._told and not self._looked_for:
             return LONGEST_SECONDS
         self._looked_for = bool(watched)
         places = [self._place(job, attempt) for job, attempt in watched.values()]
@@ -85,7 +87,7 @@ class Disks:
 
     def sentence(self, attempt: str) -> str:
         """Return what the owner of a running attempt is told of its limit; empty: nothing."""
-        return self._told.get(attempt, "")
+        return (self._told or {}).get(attempt, "")
 
     def _place(self, job: JobRecord, attempt: AttemptRecord) -> DiskPlace | None:
         limit = disk_limit(job, self.site)
@@ -95,7 +97,7 @@ class Disks:
     async def _judge(self, writers: Iterable[_Writer]) -> None:
         over = [writer for writer in writers if writer.use.over]
         near = [writer for writer in writers if self._nears(writer.use)]
-        before = self._told
+        before = self._told or {}
         self._told = {writer.attempt.id: near_sentence(writer.use, writer.job.name, writer.job.id) for writer in near}
         fresh = [writer for writer in near if writer.attempt.id not in before]
         gone = before.keys() - self._told.keys()
@@ -132,6 +134,10 @@ def _write(
     for writer in over:
         log.warning("%s of %s: %s", writer.attempt.id, writer.job.user, over_sentence(writer.use))
         jobs.stop_attempt(db, writer.attempt.lease_id, Reason.DISK_LIMIT, over_sentence(writer.use))
+
+
+def _read_told(db: Connection) -> dict[str, str]:
+    return {one.key.removeprefix(_key("")): one.sentence for one in notices.standing_of_jobs(db, KIND)}
 
 
 def _key(attempt: str) -> str:

@@ -7,6 +7,7 @@ before a place can have reached its limit: nothing writes faster than `FASTEST`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import threading
@@ -21,6 +22,7 @@ from himalia.units import GiB
 from ..layout import DataLayout
 from .counting import Count, Walk
 from .disk import DiskLimit, DiskPlace, DiskUse
+from .errors import EngineError
 from .open_deleted import deleted_but_open, processes_of
 from .project_quota import ProjectQuota, find_quota
 
@@ -28,7 +30,8 @@ log = logging.getLogger(__name__)
 
 FASTEST_BYTES, FASTEST_FILES = 4 * GiB, 200_000  #: that anything writes in a second
 LONGEST_SECONDS = 20.0  #: between two looks at an attempt
-ROUND_SECONDS, SHARE = 0.4, 0.2  #: of processor time, for all attempts of a round, and of the time since the last one
+LEAST_SECONDS, ROUND_SECONDS = 0.02, 0.4  #: of processor time, for all attempts of a round
+SHARE = 0.2  #: of the time since the last round, in between
 SLICE_SECONDS, REST_SECONDS = 0.05, 0.2  #: counting a storage, which nobody waits for
 NICE = 10
 #: Where an attempt's bytes lie, in words; `work` is the overlay's own.
@@ -103,14 +106,19 @@ class DiskMeter:
         loop = asyncio.get_running_loop()
         found: list[DiskUse] = []
         if attempts:
-            for place in attempts:
-                seen = self._attempts.setdefault(place.name, _Seen())
-                seen.container = seen.container or await self._find(place.name)
+            await asyncio.gather(*(self._known(place.name) for place in attempts))
             found += await loop.run_in_executor(self._quick, self._round, attempts)
         for place in places:
             if place.kind != "attempt":
                 found.append(await loop.run_in_executor(self._slow, self._storage, place))
         return found
+
+    async def _known(self, attempt: str) -> None:
+        """Look for an attempt's container once; without an Engine that answers, the rest is counted all the same."""
+        seen = self._attempts.setdefault(attempt, _Seen())
+        if seen.container is None:
+            with contextlib.suppress(EngineError):
+                seen.container = await self._find(attempt)
 
     def _round(self, places: Sequence[DiskPlace]) -> list[DiskUse]:
         """Look at those that are due, each for its share of the round."""
@@ -118,7 +126,9 @@ class DiskMeter:
         for name in self._attempts.keys() - names:
             _drop(self._attempts.pop(name))
         now = time.monotonic()
-        seconds = min(ROUND_SECONDS, SHARE * (now - self._looked_at))  # what is not done goes on in the next round
+        seconds = min(
+            ROUND_SECONDS, max(LEAST_SECONDS, SHARE * (now - self._looked_at))
+        )  # what is not done goes on in the next round
         self._looked_at = now
         due = [place for place in places if now >= self._attempts[place.name].due]
         handles = {name: seen.container.handle for name, seen in self._attempts.items() if seen.container}

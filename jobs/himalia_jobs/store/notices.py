@@ -78,6 +78,12 @@ def open_of(db: Connection, user_id: str, now: datetime) -> list[NoticeRecord]:
     return [NoticeRecord.of(row) for row in rows.mappings()]
 
 
+def standing_of_jobs(db: Connection, kind: str) -> list[NoticeRecord]:
+    """Return what was told of jobs in a kind of notices, and was not taken back, whether it was answered or not."""
+    theirs = (notices.c.kind == kind) & notices.c.job_id.is_not(None) & notices.c.withdrawn_at.is_(None)
+    return [NoticeRecord.of(row) for row in db.execute(select(notices).where(theirs)).mappings()]
+
+
 def is_open(notice: NoticeRecord, now: datetime) -> bool:
     """Tell whether a notice can still be answered."""
     over = notice.expires_at is not None and from_text(notice.expires_at) <= now

@@ -15,6 +15,7 @@ from himalia.units import GiB, MiB
 from himalia_jobs.engines import disk_meter
 from himalia_jobs.engines.disk import DiskLimit, DiskPlace, DiskUse
 from himalia_jobs.engines.disk_meter import Container, DiskMeter
+from himalia_jobs.engines.errors import Unknown
 from himalia_jobs.layout import DataLayout
 
 ATTEMPT = "abcdefghijkl.1"
@@ -102,6 +103,17 @@ class TestAttempts:
 
         assert [use.files for use in rounds] == sorted(use.files for use in rounds)
         assert (rounds[0].over, rounds[-1].over) == (False, True)
+
+    async def test_without_an_engine_that_answers_the_rest_is_counted(self, meter, own, monkeypatch):
+        async def silent(attempt: str) -> None:
+            raise Unknown("the Docker Engine does not answer")
+
+        monkeypatch.setattr(meter, "_find", silent)
+        (own / "artifacts" / "large").write_bytes(b"x" * 3 * MiB)
+
+        (use,) = await meter.use([attempt(2 * MiB)])
+
+        assert use.over
 
     async def test_what_is_known_of_an_attempt_goes_when_nobody_asks_any_more(self, meter):
         await meter.use([attempt(GiB)])

@@ -160,6 +160,27 @@ class TestLimits:
 
         assert (await writers.until_it_ends()).reason is Reason.DISK_LIMIT
 
+    async def test_a_service_that_starts_anew_takes_back_what_it_told_of_a_job_that_has_ended_since(self, writers):
+        await writers.write(9 * GiB)
+        writers.service.machine.finish(f"{writers.first.id}.1")
+        await writers.service.tick()
+        await writers.service.tick()
+        writers.watch()
+
+        await writers.disks.look()
+
+        assert writers.state(writers.first) is JobState.SUCCEEDED
+        assert writers.told(writers.first) == []
+
+    async def test_a_service_that_starts_anew_does_not_tell_twice(self, writers):
+        await writers.write(9 * GiB)
+        writers.watch()
+
+        await writers.write(9 * GiB)
+
+        assert len(writers.told(writers.first)) == 1
+        assert writers.disks.sentence(f"{writers.first.id}.1")
+
     async def test_a_machine_that_does_not_answer_ends_nobody(self, writers):
         writers.service.machine.written[f"{writers.first.id}.1"] = (11 * GiB, 1)
         writers.service.machine.reachable = False

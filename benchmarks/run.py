@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "submit": (),
     "snapshots": ("G5", "G6"),
     "uploads": ("G7", "G8"),
+    "strangers": (),
     "listing": ("G14",),
     "durable": ("G15",),
     "restart": ("G17", "G18"),

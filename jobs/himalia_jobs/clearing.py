@@ -40,10 +40,13 @@ class Clearing:
         self.sweeper = Sweeper(contents, keep_seconds)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="clearing")  # apart: it may take hours
 
-    async def run(self) -> Freed:
-        """Do one run over everybody's files; return and tell what was freed. Cancelled, it leaves the rest for the next."""
+    async def run(self, *, in_need: bool = False) -> Freed:
+        """Do one run over everybody's files; return and tell what was freed. Cancelled, it leaves the rest for the next.
+
+        In need of room, trees go at once in which no job runs: they can be made again.
+        """
         try:
-            return await self._run()
+            return await self._run(in_need)
         except asyncio.CancelledError:
             self.sweeper.stopped.set()
             raise
@@ -52,7 +55,7 @@ class Clearing:
         """Return when nothing is done any more."""
         self._thread.shutdown(wait=True)
 
-    async def _run(self) -> Freed:
+    async def _run(self, in_need: bool) -> Freed:
         if await self.db.read(snapshots.strangers_run):
             log.info("nothing is cleared away while jobs run that the database does not know")
             return Freed()
@@ -61,7 +64,7 @@ class Clearing:
         for owner_id in await self._in_thread(self.sweeper.owners):
             # Read anew for each: who begins to need something later pins it.
             needs = await self.db.read(partial(_needs, owner_id=owner_id, dropped=dropped[owner_id]))
-            freed += await self._in_thread(self.sweeper.sweep, owner_id, needs)
+            freed += await self._in_thread(partial(self.sweeper.sweep, owner_id, needs, in_need=in_need))
         if freed != Freed():
             log.info("%s", self._told(freed))
         self.meters.freed(freed.size_bytes)
@@ -79,8 +82,8 @@ class Clearing:
 
     def _told(self, freed: Freed) -> str:
         return (
-            f"freed {format_size(freed.size_bytes)}: {freed.snapshots} snapshots, {freed.contents} contents and "
-            f"{freed.trees} laid-out trees that no job has needed for {format_duration(self.keep_seconds)}"
+            f"freed {format_size(freed.size_bytes)}: {freed.snapshots} snapshots and {freed.contents} contents that no job "
+            f"has needed for {format_duration(self.keep_seconds)}, and {freed.trees} laid-out trees in which none runs"
         )
 
     async def _in_thread(self, call: Callable[..., Result], *args: object) -> Result:

@@ -66,6 +66,7 @@ TEND_SECONDS = 60.0
 LEARN_SECONDS = 60.0
 RULES_SECONDS = 60.0
 CLEAR_SECONDS = 3600.0
+CLEAR_IN_NEED_SECONDS = 600.0  #: while the disk is below its reserve
 
 
 class Service:
@@ -124,6 +125,7 @@ class Service:
         self.file_threads = ThreadPoolExecutor(8, thread_name_prefix="files")
         self.refusal: HimaliaError | None = None
         self._round_wanted = asyncio.Event()
+        self._cleared_at = -CLEAR_SECONDS  #: as the clock had it
         self._engine_down = ""
         self._compared = True  #: whether database and machine were compared in this life; until then nothing starts
         self._lengths: Lengths = {}
@@ -166,7 +168,7 @@ class Service:
             group.create_task(repeat(self.rulebook.refresh, every_seconds=RULES_SECONDS), name="rules")
             group.create_task(repeat(self._give_back, every_seconds=self.giving_back.look_seconds), name="giving back")
             group.create_task(repeat(self._trim, every_seconds=TRIM_SECONDS), name="trim")
-            group.create_task(repeat(self._clear, every_seconds=CLEAR_SECONDS), name="clear")
+            group.create_task(repeat(self._clear, every_seconds=TEND_SECONDS), name="clear")
             group.create_task(repeat(self.engine.tend, every_seconds=TEND_SECONDS), name="tend")
 
     async def wake(self, job_id: str | None = None) -> None:
@@ -343,9 +345,12 @@ class Service:
 
     async def _clear(self) -> None:
         """Clear away what no job needs, once it is known what runs."""
-        while not self._compared:
-            await asyncio.sleep(RECONCILE_SECONDS)
-        await self.clearing.run()
+        in_need = bool(self._lack_of_room())
+        if self._compared and self.clock.now() >= self._cleared_at + (
+            CLEAR_IN_NEED_SECONDS if in_need else CLEAR_SECONDS
+        ):
+            self._cleared_at = self.clock.now()
+            await self.clearing.run(in_need=in_need)
 
     async def _trim(self) -> None:
         await self.db.write(events.trim)

@@ -103,7 +103,8 @@ class SnapshotsHandler(SnapshotBase):
             raise FieldError("digest", "Give a manifest, or the digest of one: 64 hex digits.")
         digest = request.digest
         known = await self.service.db.read(lambda db: snapshots.of_owner(db, owner_id, digest))
-        if known is None or await self.in_thread(self.contents.missing_of, owner_id, digest):
+        missing = await self.in_thread(self.contents.missing_of, owner_id, digest) if known else []
+        if known is None or missing:
             raise NotFound(f"There is no snapshot {digest[:12]}… of {request.owner}. Send its manifest.")
 
         def write(db: Connection) -> SnapshotRecord | None:

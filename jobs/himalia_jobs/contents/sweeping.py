@@ -74,8 +74,8 @@ class Sweeper:
         """Return all who have snapshots on the disk."""
         return sorted(name for name in _names(self._store.snapshots) if is_id(name))
 
-    def sweep(self, owner_id: str, needs: Needs) -> Freed:
-        """Remove what is needed no more, and the trees in which no job ran for long."""
+    def sweep(self, owner_id: str, needs: Needs, *, in_need: bool = False) -> Freed:
+        """Remove what is needed no more, and the trees in which no job ran for long; in need of room, all where none runs."""
         there = [name for name in _names(self._store.snapshots / owner_id) if DIGEST.fullmatch(name)]
         unneeded = [
             digest
@@ -84,7 +84,8 @@ class Sweeper:
         ]
         freed = self._remove(owner_id, unneeded, needs.rows) if unneeded else Freed()
         for digest in there:
-            if digest in needs.rows and digest not in needs.live and self._is_old(owner_id, digest):
+            idle = digest in needs.rows and digest not in needs.live
+            if idle and self._is_old(owner_id, digest, 0.0 if in_need else self._grace_seconds):
                 self._store.drop_tree(owner_id, digest)
         return freed + self.empty()
 
@@ -96,11 +97,11 @@ class Sweeper:
                 freed += Freed(trees=int(name.startswith(TREE)), size_bytes=self._remove_folder(place / name))
         return freed
 
-    def _is_old(self, owner_id: str, digest: str) -> bool:
-        """Tell whether a snapshot has a tree, and was not laid out for the grace."""
+    def _is_old(self, owner_id: str, digest: str, grace_seconds: float) -> bool:
+        """Tell whether a snapshot has a tree, and was not laid out for so long."""
         folder = self._store.snapshots / owner_id / digest
         try:
-            old = time.time() - folder.stat().st_mtime > self._grace_seconds
+            old = time.time() - folder.stat().st_mtime > grace_seconds
         except FileNotFoundError:
             return False
         return old and (folder / TREE).is_dir()

@@ -59,14 +59,14 @@ def of_owner(db: Connection, owner_id: str, digest: str) -> SnapshotRecord | Non
 
 def touch(db: Connection, snapshot_id: str) -> None:
     """Note that a snapshot is worked with now."""
-    long_ago = _asked_before(to_text(from_text(now_text()) - TOUCHED_AGAIN))
-    db.execute(update(snapshots).where((snapshots.c.id == snapshot_id) & long_ago).values(asked_at=now_text()))
+    db.execute(update(snapshots).where((snapshots.c.id == snapshot_id) & _long_ago()).values(asked_at=now_text()))
 
 
 def commit(db: Connection, snapshot_id: str) -> SnapshotRecord | None:
     """Mark a snapshot as complete; return it, or none when it is not there any more."""
     values = {"committed": True, "asked_at": now_text()}
-    db.execute(update(snapshots).where(snapshots.c.id == snapshot_id).values(values))
+    stale = (snapshots.c.id == snapshot_id) & (~snapshots.c.committed | _long_ago())
+    db.execute(update(snapshots).where(stale).values(values))
     return find(db, snapshot_id)
 
 
@@ -99,6 +99,10 @@ def strangers_run(db: Connection) -> bool:
     """Tell whether jobs run that the database does not know: nobody can say which files they need."""
     adopted = (leases.c.kind == "job") & (leases.c.user_id == "") & (leases.c.state != str(LeaseState.RELEASED))
     return db.execute(select(leases.c.id).where(adopted).limit(1)).first() is not None
+
+
+def _long_ago() -> ColumnElement[bool]:
+    return _asked_before(to_text(from_text(now_text()) - TOUCHED_AGAIN))
 
 
 def _asked_before(moment: str) -> ColumnElement[bool]:

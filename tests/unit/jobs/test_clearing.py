@@ -78,7 +78,10 @@ async def test_a_deleted_job_frees_what_only_it_used_and_it_is_told(work: AtWork
     assert (freed.snapshots, freed.contents, freed.size_bytes) == (1, 1, len("print(1)"))
     assert kept(work) == (1, 2)
     assert (await work.ask("GET", f"jobs/{second['id']}/files/train.py")).text == "print(2)"
-    assert "1 snapshots, 1 contents and 0 laid-out trees that no job has needed for 7 d" in caplog.text
+    assert (
+        "1 snapshots and 1 contents that no job has needed for 7 d, and 0 laid-out trees in which none runs"
+        in caplog.text
+    )
     assert work.service.meters.freed_bytes._value.get() == 8
 
 
@@ -157,7 +160,7 @@ async def test_killed_between_rows_and_files_the_files_go_with_the_next_grace(wo
     await work.send(code)
     let_pass(work, 8)
 
-    def killed(*_: object) -> Freed:
+    def killed(*_: object, **options: object) -> Freed:
         raise Killed
 
     monkeypatch.setattr(work.service.clearing.sweeper, "sweep", killed)
@@ -204,6 +207,21 @@ async def test_a_rerun_keeps_the_files_of_a_job_that_is_deleted(work: AtWork, co
 
     assert await work.service.clearing.run() == Freed()
     assert (await work.ask("GET", f"jobs/{again['id']}/files/train.py")).text == "print(1)"
+
+
+async def test_in_need_of_room_trees_go_at_once_in_which_no_job_runs(work: AtWork, code):
+    over = await work.submit(snapshot=await work.send(code))
+    (code / "train.py").write_text("print(2)")
+    live = await work.submit(snapshot=await work.send(code))
+    await ended(work, over["id"])
+    for job in (over, live):
+        assert (await work.ask("GET", f"jobs/{job['id']}/files/train.py")).status_code == 200  # it is laid out for that
+    work.service.contents.pins = Pins()  # an hour has passed
+
+    without, in_need = await work.service.clearing.run(), await work.service.clearing.run(in_need=True)
+
+    assert (without, in_need.trees, in_need.contents) == (Freed(), 1, 0)
+    assert (await work.ask("GET", f"jobs/{over['id']}/files/train.py")).text == "print(1)"
 
 
 async def test_others_are_answered_while_much_is_cleared_away(work: AtWork, code):

@@ -213,7 +213,7 @@ class Mortal:
 
         def mortal(*args: object, **options: object) -> object:
             done = real(*args, **options)
-            self.fuse.boundary()
+            self.fuse.boundary(name)
             return done
 
         monkeypatch.setattr(place, name, mortal)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -51,12 +52,20 @@ def eventually(condition: Callable[[], Any], deadline_seconds: float = DEADLINE_
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for listener in sockets:
-            listener.bind(("0.0.0.0", 0))
-        return [listener.getsockname()[1] for listener in sockets]
+    """Return ports that nobody listens on, and that no outgoing connection gets while a service of ours is dead for a moment."""
+    given_out = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    below = random.SystemRandom().sample(range(10_000, given_out), given_out - 10_000)
+    free = (port for port in below if _is_free(port))
+    return [next(free) for _ in range(count)]
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as listener:
+        try:
+            listener.bind(("0.0.0.0", port))
+        except OSError:
+            return False
+        return True
 
 
 class LivePlatform:

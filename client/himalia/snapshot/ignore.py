@@ -46,6 +46,10 @@ class Ignore:
         own = self._read(directory) if here else None
         self._rules[directory] = (own, *above) if own else above
 
+    def is_plain(self, directory: str) -> bool:
+        """Tell whether nothing but what is always left out is left out of a directory."""
+        return not self._rules[directory] and directory not in self._homes
+
     def rule_for(self, directory: str, name: str, *, is_dir: bool) -> str | None:
         """Return which file of rules leaves an entry of a directory out; None when none does."""
         if name in ALWAYS:

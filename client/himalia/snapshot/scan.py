@@ -13,7 +13,7 @@ from ..errors import LocalError, TooLarge
 from ..models import EntryType
 from ..settings import home_directories
 from ..units import format_size
-from .ignore import Ignore
+from .ignore import ALWAYS, Ignore
 from .private import suspects
 
 MOST_COUNTED = 20_000  #: entries of a directory that is left out, looked at for its size
@@ -130,30 +130,38 @@ class _Walk:
             )
         listed = _listed(self.root, directory)
         self.ignore.enter(directory, {entry.name for entry in listed})
+        is_plain = self.ignore.is_plain(directory)
+        prefix = f"{directory}/" if directory else ""
         for entry in listed:
-            path = f"{directory}/{entry.name}" if directory else entry.name
+            name = entry.name
+            path = prefix + name
             state = _look(entry, path)
             if state is None:
                 continue
-            is_dir = stat.S_ISDIR(state.st_mode)
-            rule = self.ignore.rule_for(directory, entry.name, is_dir=is_dir) or _odd(state.st_mode)
-            if rule is not None:
-                size, more = _size_of(entry.path) if is_dir else (state.st_size, False)
-                self.left_out.append(LeftOut(path=path, size_bytes=size, rule=rule, is_dir=is_dir, at_least=more))
+            kind = stat.S_IFMT(state.st_mode)
+            if is_plain and kind == stat.S_IFREG and name not in ALWAYS and path.isascii():  # nearly all are so
+                self.entries.append(Found(path, EntryType.FILE, state.st_mode & 0o777, state.st_size, "", state))
                 continue
-            if not path.isascii():
-                _must_be_text(path)
-            found = _found(entry.path, path, state)
-            if found is None:
-                continue
-            self.entries.append(found)
-            if is_dir:
-                self.enter(path, depth + 1)
+            self._take(entry, directory, path, state, depth)
         if self.most_entries is not None and len(self.entries) > self.most_entries:
             raise TooLarge(
                 f"{self.root} has more than the {self.most_entries} files and directories that can be submitted. "
                 "Leave some out in .himaliaignore, and keep data in /storage."
             )
+
+    def _take(self, entry: os.DirEntry[str], directory: str, path: str, state: os.stat_result, depth: int) -> None:
+        is_dir = stat.S_ISDIR(state.st_mode)
+        rule = self.ignore.rule_for(directory, entry.name, is_dir=is_dir) or _odd(state.st_mode)
+        if rule is not None:
+            size, more = _size_of(entry.path) if is_dir else (state.st_size, False)
+            self.left_out.append(LeftOut(path=path, size_bytes=size, rule=rule, is_dir=is_dir, at_least=more))
+            return
+        _must_be_text(path)
+        found = _found(entry.path, path, state)
+        if found is not None:
+            self.entries.append(found)
+        if is_dir:
+            self.enter(path, depth + 1)
 
 
 def _listed(root: str, directory: str) -> list[os.DirEntry[str]]:

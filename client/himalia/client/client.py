@@ -157,9 +157,11 @@ class Client:
         request = SnapshotRequest(owner=owner, manifest=manifest)
         return self.http.model(SnapshotView, "POST", "snapshots", body=request, again=True)
 
-    def put_contents(self, snapshot_id: str, chunks: Iterator[bytes], url: str | None = None) -> SnapshotView:
+    def put_contents(
+        self, snapshot_id: str, chunks: Iterator[bytes], url: str | None = None, length: int | None = None
+    ) -> SnapshotView:
         """Send a pack, to another address where one is given, and return what is still missing."""
-        return understood(SnapshotView, self.http.put(f"snapshots/{part(snapshot_id)}/contents", chunks, url))
+        return understood(SnapshotView, self.http.put(f"snapshots/{part(snapshot_id)}/contents", chunks, url, length))
 
     def commit_snapshot(self, snapshot_id: str) -> SnapshotView:
         """Mark the snapshot as complete."""

@@ -106,13 +106,14 @@ class Http:
             _read(answer)
         return answer
 
-    def put(self, path: str, chunks: Iterator[bytes], url: str | None = None) -> Any:
-        """Send a stream of bytes and return what the answer's JSON says.
+    def put(self, path: str, chunks: Iterator[bytes], url: str | None = None, length: int | None = None) -> Any:
+        """Send a stream of bytes, of a length that may be known, and return what the answer's JSON says.
 
         It goes to another address where the service gives one: never unencrypted where the service itself is asked encrypted.
         """
         to = self.url if url is None or (_is_https(self.url) and not _is_https(url)) else checked_url(url)
         headers = {"Content-Type": "application/octet-stream"}
+        headers |= {"Content-Length": str(length)} if length is not None else {}
         try:
             answer = self._client_for(to).put(f"{to}/{path}", content=chunks, headers=headers, timeout=PUT_TIMEOUT)
             return _read(answer)

@@ -92,6 +92,11 @@ class Packed:
             yield from wire.squeezed(blocks) if squeezed else blocks
         yield wire.END
 
+    def length_of(self, digests: Collection[str]) -> int:
+        """Return how long the plain pack with these contents is."""
+        contents = sum(len(wire.header(digest, 0)) + self.sources[digest].length for digest in digests)
+        return len(wire.PLAIN) + contents + len(wire.END)
+
     def in_order(self, digests: Collection[str]) -> list[str]:
         """Return contents as they lie in files, one file after the other."""
         return sorted(digests, key=lambda digest: (self.sources[digest].path, self.sources[digest].offset))

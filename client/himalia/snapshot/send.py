@@ -30,7 +30,9 @@ class SnapshotTransport(Protocol):
     def open_snapshot(self, owner: str, manifest: Manifest) -> SnapshotView:
         """Write an open snapshot and return which contents are missing."""
 
-    def put_contents(self, snapshot_id: str, chunks: Iterator[bytes], url: str | None = None) -> SnapshotView:
+    def put_contents(
+        self, snapshot_id: str, chunks: Iterator[bytes], url: str | None = None, length: int | None = None
+    ) -> SnapshotView:
         """Send a pack, to another address where one is given, and return what is still missing."""
 
     def commit_snapshot(self, snapshot_id: str) -> SnapshotView:
@@ -102,8 +104,9 @@ class _Sending:
 
     def _put(self, digests: Collection[str]) -> SnapshotView:
         stream = self._packed.stream(digests, squeezed=self._squeezed, read=self._read)
+        length = None if self._squeezed else self._packed.length_of(digests)
         try:
-            return self._transport.put_contents(self._snapshot.id, stream, self._snapshot.upload_url)
+            return self._transport.put_contents(self._snapshot.id, stream, self._snapshot.upload_url, length)
         except (Unavailable, Busy):  # the other packs arrive all the same
             raise
         except BaseException:

@@ -46,7 +46,9 @@ class Service:
         self.manifests.append(manifest)
         return self._view()
 
-    def put_contents(self, snapshot_id: str, chunks: Iterator[bytes], url: str | None = None) -> SnapshotView:
+    def put_contents(
+        self, snapshot_id: str, chunks: Iterator[bytes], url: str | None = None, length: int | None = None
+    ) -> SnapshotView:
         with self._lock:
             number = len(self.packs)
             self.packs.append(b"")
@@ -64,6 +66,7 @@ class Service:
         finally:
             with self._lock:
                 self.at_once -= 1
+        assert length in (len(taken), None)
         self.packs[number] = bytes(taken)
         self.contents.update(unpack(bytes(taken)))
         return self._view()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from live_platform import LivePlatform
 
     import himalia
+
+TOLD = Path(__file__).parents[1] / "build" / "told"
 
 # How long one example takes says how busy the machine is, and nothing about the code.
 settings.register_profile("himalia", deadline=None)
@@ -89,9 +92,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print what long runs of faults came to (`make campaign`)."""
-    from figures_told import table
+    """Print what long runs of faults came to (`make campaign`), and leave for `make bench` what they judged."""
+    from figures_told import table, tell_goals
 
+    tell_goals(TOLD, terminalreporter.stats, campaign=bool(os.environ.get("HIMALIA_CAMPAIGN")))
     if os.environ.get("HIMALIA_CAMPAIGN") and (told := table()):
         terminalreporter.section("what the campaign came to")
         terminalreporter.write_line(told)

@@ -6,8 +6,8 @@ import threading
 import time
 from types import TracebackType
 
-import httpx
-
+import himalia
+from himalia.errors import HimaliaError
 from himalia.models import Event
 from himalia.states import FINAL_STATES, JobState
 
@@ -18,12 +18,10 @@ class Listener:
     """The stream of events of one person, heard in a thread while a `with` block runs."""
 
     def __init__(self, url: str, token: str) -> None:
-        self._url = f"{url}/events"
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._client = himalia.Client(url, token)
         self._heard: dict[tuple[str, JobState], float] = {}
         self._news = threading.Condition()
         self._connected = threading.Event()
-        self._client = httpx.Client(headers=self._headers, timeout=httpx.Timeout(10.0, read=60.0), trust_env=False)
         self._over = False
         self._thread = threading.Thread(target=self._listen, name="listener", daemon=True)
 
@@ -35,7 +33,8 @@ class Listener:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._over = True  # the thread ends with the next sign of life; a daemon keeps nobody waiting
+        self._over = True
+        self._client.close()  # the thread ends with its connection; a daemon keeps nobody waiting
 
     def ended(self, job_id: str, most_seconds: float = MOST_SECONDS) -> float:
         """Wait until a job has ended; return when (by the wall clock) that was heard."""
@@ -58,20 +57,11 @@ class Listener:
 
     def _listen(self) -> None:
         try:
-            self._read()
-        except httpx.TransportError:
-            if not self._over:  # a service that goes away after the last look is none of ours
-                raise
-
-    def _read(self) -> None:
-        with self._client, self._client.stream("GET", self._url) as answer:
-            answer.raise_for_status()
-            for line in answer.iter_lines():
+            for event in self._client.events():  # a service that was killed is waited for, and nothing is missed
                 self._connected.set()
-                if self._over:
-                    return
-                if line.startswith("data: "):
-                    self._hear(Event.model_validate_json(line.removeprefix("data: ")))
+                self._hear(event)
+        except (HimaliaError, RuntimeError):
+            assert self._over, "the stream of events broke off"
 
     def _hear(self, event: Event) -> None:
         now = time.time()

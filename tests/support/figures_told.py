@@ -1,8 +1,18 @@
-"""What long runs of faults came to: told as a table once all tests are over."""
+"""What long runs of faults came to: told as a table once all tests are over, and to `make bench` as goals."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from measuring.judging import Bound, Judged, judge
+
 FIGURES: list[tuple[str, str]] = []
+MOST_FAULTS = 100  #: fewer tests of faults than this are no run of all of them
+NONE = Bound(limit=0)
 
 
 def tell_figure(what: str, figure: str) -> None:
@@ -14,3 +24,36 @@ def table() -> str:
     """Return all lines; empty where nothing was told."""
     width = max((len(what) for what, _ in FIGURES), default=0)
     return "\n".join(f"{what:<{width}}  {figure}" for what, figure in FIGURES)
+
+
+def tell_goals(folder: Path, stats: Mapping[str, Sequence[Any]], *, campaign: bool) -> None:
+    """Leave what a run judged where `make bench` finds it: G16 by a campaign, G21 by a run of all faults."""
+    ran = {
+        outcome: [report for report in stats.get(outcome, ()) if _of_faults(report)] for outcome in ("passed", "failed")
+    }
+    failed = len(ran["failed"]) + len(stats.get("error", ()))
+    if campaign and FIGURES:
+        what = "parts of the campaign in which something was lost, begun twice or left over"
+        _leave(folder, replace(_judged("G16", what, failed), notes=[": ".join(figure) for figure in FIGURES]))
+    if sum(map(len, ran.values())) >= MOST_FAULTS:
+        _leave(
+            folder,
+            _judged(
+                "G21",
+                f"of {len(ran['passed']) + len(ran['failed'])} faults and bad inputs, those with another end",
+                failed,
+            ),
+        )
+
+
+def _of_faults(report: Any) -> bool:
+    return getattr(report, "when", "") == "call" and "fault" in getattr(report, "keywords", {})
+
+
+def _judged(goal: str, what: str, failed: int) -> Judged:
+    return judge(goal, what, "", [float(failed)], bound=NONE)
+
+
+def _leave(folder: Path, judged: Judged) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{judged.goal}.json").write_text(json.dumps([judged.to_json()], indent=1) + "\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -103,3 +104,23 @@ def test_a_goal_that_nobody_judges_is_refused():
 
     assert refused.exit_code == 2
     assert "G99" in refused.output
+
+
+def test_a_run_of_all_faults_leaves_its_goal_for_the_table(tmp_path):
+    import figures_told
+    import run
+
+    fault = SimpleNamespace(when="call", keywords={"fault": 1})
+    figures_told.tell_goals(tmp_path, {"passed": [fault] * 200, "failed": [fault]}, campaign=False)
+
+    (told,) = run.told(tmp_path)
+    assert (told["goal"], told["ours"]["median"], told["passed"]) == ("G21", 1.0, False)
+    assert len(row_of(told)) == len(HEAD)
+
+
+def test_a_few_tests_of_faults_leave_no_goal(tmp_path):
+    import figures_told
+
+    figures_told.tell_goals(tmp_path, {"passed": [SimpleNamespace(when="call", keywords={"fault": 1})]}, campaign=False)
+
+    assert list(tmp_path.iterdir()) == []

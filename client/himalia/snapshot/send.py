@@ -89,6 +89,8 @@ class _Sending:
         """Send all packs; return what is still missing when the last one has arrived."""
         parts = self._parts()
         self._read(0)
+        if len(parts) == 1:
+            return set(self._put(parts[0]).missing)
         with ThreadPoolExecutor(len(parts), thread_name_prefix="send") as threads:
             try:
                 sending = [threads.submit(self._put, part) for part in parts]

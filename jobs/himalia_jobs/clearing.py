@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from himalia.units import format_duration, format_size
+from himalia.units import format_size
 
 from .bootclock import BootClock
 from .contents import ContentStore, Freed, Needs, Sweeper
@@ -24,6 +24,7 @@ from .store.clock import to_text
 Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
+IN_NEED_SECONDS = 3600.0
 ROWS_AT_ONCE = 200  #: deleted in one transaction, so that nobody waits long for the next
 
 
@@ -43,7 +44,8 @@ class Clearing:
     async def run(self, *, in_need: bool = False) -> Freed:
         """Do one run over everybody's files; return and tell what was freed. Cancelled, it leaves the rest for the next.
 
-        In need of room, trees go at once in which no job runs: they can be made again.
+        In need of room, trees go at once in which no job runs, for they can be made again; and what was a deleted job's, or
+        never finished, within the hour.
         """
         try:
             return await self._run(in_need)
@@ -59,20 +61,20 @@ class Clearing:
         if await self.db.read(snapshots.strangers_run):
             log.info("nothing is cleared away while jobs run that the database does not know")
             return Freed()
-        dropped = await self._drop()
+        dropped = await self._drop(min(self.keep_seconds, IN_NEED_SECONDS) if in_need else self.keep_seconds)
         freed = await self._in_thread(self.sweeper.empty)
         for owner_id in await self._in_thread(self.sweeper.owners):
             # Read anew for each: who begins to need something later pins it.
             needs = await self.db.read(partial(_needs, owner_id=owner_id, dropped=dropped[owner_id]))
             freed += await self._in_thread(partial(self.sweeper.sweep, owner_id, needs, in_need=in_need))
         if freed != Freed():
-            log.info("%s", self._told(freed))
+            log.info("%s", _told(freed))
         self.meters.freed(freed.size_bytes)
         return freed
 
-    async def _drop(self) -> dict[str, set[str]]:
-        """Delete the rows that nobody needs; return the digests by owner."""
-        before = to_text(self.clock.wall() - timedelta(seconds=self.keep_seconds))
+    async def _drop(self, keep_seconds: float) -> dict[str, set[str]]:
+        """Delete the rows that nobody has needed for so long; return the digests by owner."""
+        before = to_text(self.clock.wall() - timedelta(seconds=keep_seconds))
         dropped: dict[str, set[str]] = defaultdict(set)
         while ids := await self.db.read(lambda db: snapshots.unneeded(db, before, ROWS_AT_ONCE)):
             gone = await self.db.write(partial(snapshots.drop, ids=ids, before=before))
@@ -80,14 +82,15 @@ class Clearing:
                 dropped[owner_id].add(digest)
         return dropped
 
-    def _told(self, freed: Freed) -> str:
-        return (
-            f"freed {format_size(freed.size_bytes)}: {freed.snapshots} snapshots and {freed.contents} contents that no job "
-            f"has needed for {format_duration(self.keep_seconds)}, and {freed.trees} laid-out trees in which none runs"
-        )
-
     async def _in_thread(self, call: Callable[..., Result], *args: object) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *args)
+
+
+def _told(freed: Freed) -> str:
+    return (
+        f"freed {format_size(freed.size_bytes)}: {freed.snapshots} snapshots and {freed.contents} contents that no job needs, "
+        f"and {freed.trees} laid-out trees in which none runs"
+    )
 
 
 def _needs(db: Connection, owner_id: str, dropped: set[str]) -> Needs:

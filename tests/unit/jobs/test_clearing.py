@@ -78,10 +78,7 @@ async def test_a_deleted_job_frees_what_only_it_used_and_it_is_told(work: AtWork
     assert (freed.snapshots, freed.contents, freed.size_bytes) == (1, 1, len("print(1)"))
     assert kept(work) == (1, 2)
     assert (await work.ask("GET", f"jobs/{second['id']}/files/train.py")).text == "print(2)"
-    assert (
-        "1 snapshots and 1 contents that no job has needed for 7 d, and 0 laid-out trees in which none runs"
-        in caplog.text
-    )
+    assert "1 snapshots and 1 contents that no job needs, and 0 laid-out trees in which none runs" in caplog.text
     assert work.service.meters.freed_bytes._value.get() == 8
 
 
@@ -222,6 +219,38 @@ async def test_in_need_of_room_trees_go_at_once_in_which_no_job_runs(work: AtWor
 
     assert (without, in_need.trees, in_need.contents) == (Freed(), 1, 0)
     assert (await work.ask("GET", f"jobs/{over['id']}/files/train.py")).text == "print(1)"
+
+
+async def test_in_need_of_room_a_deleted_job_frees_its_files_within_the_hour(work: AtWork, code):
+    job = await work.submit(snapshot=await work.send(code))
+    await ended(work, job["id"])
+    await work.ask("DELETE", f"jobs/{job['id']}")
+
+    let_pass(work, 0.03)
+    before_the_hour = await work.service.clearing.run(in_need=True)
+    let_pass(work, 0.02)
+
+    assert (before_the_hour, await work.service.clearing.run()) == (Freed(), Freed())
+    assert (await work.service.clearing.run(in_need=True)).snapshots == 1
+
+
+async def test_it_is_looked_for_every_hour_and_in_need_of_room_every_ten_minutes(work: AtWork, monkeypatch):
+    service, runs, now = work.service, [], 1_000.0
+
+    async def run(*, in_need: bool) -> Freed:
+        runs.append((now, in_need))
+        return Freed()
+
+    monkeypatch.setattr(service.clearing, "run", run)
+    monkeypatch.setattr(service.clock, "now", lambda: now)
+    for minute in range(130):
+        now = 1_000.0 + 60 * minute
+        lack = "There is no room." if minute > 65 else ""
+        monkeypatch.setattr(service, "_lack_of_room", lambda lack=lack: lack)
+        await service._clear()
+
+    minutes = [(round(at - 1_000) // 60, in_need) for at, in_need in runs]
+    assert minutes == [(0, False), (60, False), *((minute, True) for minute in range(70, 130, 10))]
 
 
 async def test_others_are_answered_while_much_is_cleared_away(work: AtWork, code):

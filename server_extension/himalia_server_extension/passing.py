@@ -18,7 +18,7 @@ from himalia.errors import NotFound, Unavailable
 
 from .handlers import HimaliaHandler
 
-SENT_ON = ("Accept", "Content-Type", "Last-Event-ID", "Range")
+SENT_ON = ("Accept", "Content-Type", "If-Range", "Last-Event-ID", "Range")
 #: Among them those that keep a file, which a stranger named and filled, from acting as a page of this origin.
 SENT_BACK = (
     "Accept-Ranges",
@@ -28,6 +28,10 @@ SENT_BACK = (
     "Content-Range",
     "Content-Security-Policy",
     "Content-Type",
+    "ETag",
+    "Himalia-Log-End",
+    "Himalia-Log-Gap",
+    "Himalia-Log-Offset",
 )
 #: A stream of events may be silent for a while; the service gives a sign of life every 15 s.
 TIMEOUT = httpx.Timeout(30.0, connect=10.0, read=60.0)

@@ -221,6 +221,9 @@ class _Anything(_Base):
         self.set_header("Content-Disposition", "attachment")
         self.set_header("Content-Security-Policy", "sandbox; default-src 'none'")
         self.set_header("Set-Cookie", "a=b")
+        self.set_header("ETag", self.request.headers.get("If-Range", '"1"'))
+        for name in ("Offset", "Gap", "End"):
+            self.set_header(f"Himalia-Log-{name}", "7")
         self.answer({"uri": self.request.uri, "range": self.request.headers.get("Range", "")}, 206)
 
     def post(self, path: str) -> None:

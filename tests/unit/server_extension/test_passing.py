@@ -36,6 +36,15 @@ async def test_a_request_and_its_answer_pass_unchanged(jp_fetch, ask, service):
     assert status == 204
 
 
+@pytest.mark.fault(95)
+async def test_a_page_learns_where_a_log_begins_and_of_which_file_it_has_a_part(jp_fetch):
+    answer = await jp_fetch("himalia/api/service/jobs/abc/logs", headers={"If-Range": '"2"'}, raise_error=False)
+
+    assert answer.headers["ETag"] == '"2"'
+    assert [answer.headers[f"Himalia-Log-{name}"] for name in ("Offset", "Gap", "End")] == ["7", "7", "7"]
+
+
+@pytest.mark.fault(49)
 async def test_a_file_of_a_job_cannot_act_as_a_page_of_this_origin(jp_fetch):
     answer = await jp_fetch("himalia/api/service/jobs/abc/artifacts/page.html", raise_error=False)
 

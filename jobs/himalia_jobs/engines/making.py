@@ -145,7 +145,7 @@ class Maker:
     async def container(self, attempt: str) -> Container | None:
         """Return a running attempt's container, and where the Engine keeps what it writes beside its mounts."""
         try:
-            found = await self.docker("inspect_container", self._name(attempt))
+            found = await self.docker("inspect_container", self._name(attempt), timeout=QUICK_SECONDS)
         except APIError as error:
             if is_missing(error):
                 return None

@@ -17,6 +17,7 @@ from himalia_gpus.attribution import container_of
 from .counting import BLOCK_BYTES, Count
 
 PROC = Path("/proc")
+DELETED = " (deleted)"
 MOST_DESCRIPTORS = 4096  #: looked at, of one container
 IN_MEMORY = ("tmpfs", "ramfs", "devtmpfs", "hugetlbfs", "mqueue", "proc", "sysfs", "devpts", "cgroup", "cgroup2")
 
@@ -39,7 +40,10 @@ def deleted_but_open(pids: Iterable[int], proc: Path = PROC) -> Count:
     count = Count()
     seen: set[tuple[int, int]] = set()
     disks: dict[int, set[int]] = {}
-    for pid, state in islice(_open_files(pids, proc), MOST_DESCRIPTORS):
+    for pid, name in islice(_descriptors(pids, proc), MOST_DESCRIPTORS):
+        state = _state_of_deleted(proc / str(pid) / "fd" / name)
+        if state is None:
+            continue
         key = (state.st_dev, state.st_ino)
         if not stat.S_ISREG(state.st_mode) or state.st_nlink or key in seen:
             continue
@@ -52,17 +56,22 @@ def deleted_but_open(pids: Iterable[int], proc: Path = PROC) -> Count:
     return count
 
 
-def _open_files(pids: Iterable[int], proc: Path) -> Iterator[tuple[int, os.stat_result]]:
+def _descriptors(pids: Iterable[int], proc: Path) -> Iterator[tuple[int, str]]:
     for pid in pids:
         try:
             names = os.listdir(proc / str(pid) / "fd")
         except OSError:
             continue
         for name in names:
-            try:
-                yield pid, os.stat(proc / str(pid) / "fd" / name)
-            except OSError:
-                continue
+            yield pid, name
+
+
+def _state_of_deleted(descriptor: Path) -> os.stat_result | None:
+    """Return the state of an open file that the kernel calls deleted; others may lie on a file server that hangs."""
+    try:
+        return os.stat(descriptor) if os.readlink(descriptor).endswith(DELETED) else None
+    except OSError:
+        return None
 
 
 def _disks(pid: int, proc: Path) -> set[int]:

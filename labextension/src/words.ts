@@ -94,6 +94,8 @@ export interface IJob extends IJobSummary {
   workdir: string;
   env: Record<string, string>;
   timeout_seconds: number;
+  /** What it may write to the data disk, where it asked for that itself. */
+  disk_bytes?: number | null;
   /** So long before its time limit it is warned; an older service does not tell. */
   warn_seconds?: number | null;
   retries: number;

@@ -27,6 +27,11 @@ test('the command line asks for the same GPUs, and gives way as well', () => {
   expect(line).toContain('--gpu A100,H100 --preemptible');
 });
 
+test('the command line asks for as much of the disk', () => {
+  expect(cliLine(job({ disk_bytes: 2 ** 30 }))).toContain('--disk 1073741824');
+  expect(cliLine(job())).not.toContain('--disk');
+});
+
 test('the command line warns as early, and tries again as often and for the same causes', () => {
   const line = cliLine(job({ warn_seconds: 300, retries: 3, retry_on: 'exit:75,lost' }));
 

@@ -105,6 +105,7 @@ function limitRows(job: IJob, trans: TranslationBundle): Row[] {
     [trans.__('Profile'), job.profile],
     [trans.__('CPUs'), job.cpus],
     [trans.__('Memory'), formatSize(job.memory_bytes)],
+    [trans.__('Disk'), job.disk_bytes && formatSize(job.disk_bytes)],
     [trans.__('GPUs'), job.gpus === '0' ? trans.__('none') : job.gpus],
     [trans.__('Time limit'), formatDuration(job.timeout_seconds)],
     [trans.__('Warned before it'), job.warn_seconds && formatDuration(job.warn_seconds)],

@@ -22,6 +22,9 @@ export function cliLine(job: IJob): string {
   parts.push(
     `--timeout ${formatDuration(job.timeout_seconds).replaceAll(' ', '').replaceAll('min', 'm')}`
   );
+  if (job.disk_bytes) {
+    parts.push(`--disk ${job.disk_bytes}`);
+  }
   if (job.warn_seconds) {
     parts.push(`--warn ${job.warn_seconds}`);
   }

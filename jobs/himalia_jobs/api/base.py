@@ -37,6 +37,7 @@ class HimaliaHandler(HubOAuthenticated, RequestHandler):
     """Base of our handlers. `scope` is what a token needs; reading ones need `custom:jobs:read`."""
 
     scope: ClassVar[str | None] = READ
+    largest_body_bytes: ClassVar[int | None] = 2 * 1024 * 1024  #: more is refused unread; none: what the server takes
     person: Person
 
     def initialize(self, service: Service) -> None:

@@ -92,14 +92,18 @@ ROUTES: list[tuple[str, type[Any]]] = [
 
 
 class BelowBase(Application):
-    """Finds an address also below the hub's base URL."""
+    """Finds an address also below the hub's base URL; reads no body that is larger than its handler takes."""
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
         """Return what handles a request, by its path below the base URL; its `uri` stays as it was sent."""
         base = self.settings["base"]
         if base != "/" and request.path.startswith(f"{base.rstrip('/')}{SERVICE_PREFIX}".rstrip("/")):
             request.path = request.path.removeprefix(base.rstrip("/"))
-        return super().find_handler(request, **kwargs)
+        found: Any = super().find_handler(request, **kwargs)
+        most = getattr(getattr(found, "handler_class", None), "largest_body_bytes", None)
+        if most is not None:
+            request.connection.set_max_body_size(most)  # type: ignore[union-attr]  # a real one
+        return found
 
 
 def make_application(service: Service | Refusing) -> Application:

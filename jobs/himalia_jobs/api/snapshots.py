@@ -75,6 +75,8 @@ class SnapshotBase(HimaliaHandler):
 class SnapshotsHandler(SnapshotBase):
     """`POST snapshots`: which of these contents does the service lack from this owner?"""
 
+    largest_body_bytes = None  # a manifest of very many files
+
     async def post(self) -> None:
         """Write an open snapshot and name what is missing; or a committed one, of which all is there."""
         request = await self.in_thread(self.body_as, SnapshotRequest)
@@ -128,6 +130,7 @@ class SnapshotsHandler(SnapshotBase):
 class ContentsHandler(SnapshotBase):
     """`PUT snapshots/{id}/contents`: a streamed pack; memory stays bounded whatever is sent."""
 
+    largest_body_bytes = None
     receiver: PackReceiver | None = None
     failure: HimaliaError | None = None
     dropped_bytes = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 
+import httpx
 import pytest
 from doors import GUARDED
 from service_at_work import AtWork
@@ -200,6 +201,20 @@ async def test_a_limit_beyond_measure_is_the_largest_page_and_nonsense_is_told(w
 
     assert answer.status_code == status
     assert len(answer.content) < 10_000
+
+
+@pytest.mark.fault(94)
+async def test_a_body_that_is_larger_than_any_request_of_its_kind_is_not_read(work: AtWork):
+    body = b" " * 3_000_000
+    for path in ("jobs", "projects", "jobs/abc/extend"):
+        try:
+            assert (await work.ask("POST", path, content=body)).status_code == 400
+        except httpx.TransportError:
+            pass  # the connection is cut while it is sent
+
+    manifest = await work.ask("POST", "snapshots", content=body + b"{}")
+
+    assert manifest.status_code == 422
 
 
 @pytest.mark.fault(94)

@@ -41,7 +41,7 @@ def disk(tmp_path):
         disk.end()
 
 
-@pytest.mark.timeout(120 + 40 * CUTS)
+@pytest.mark.timeout(300 + 60 * CUTS)
 def test_what_was_taken_is_there_after_the_power_failed_and_no_attempt_runs_again(disk, tmp_path):
     draw = random.Random(f"cuts {SEED}")
     engine = FakeDockerEngine()

@@ -80,7 +80,7 @@ class Killer:
 @pytest.mark.fault(3)
 @pytest.mark.fault(4)
 @pytest.mark.fault(5)
-@pytest.mark.timeout(120 + 20 * KILLS)
+@pytest.mark.timeout(300 + 30 * KILLS)
 def test_no_job_is_lost_or_runs_twice_whenever_the_service_is_killed(tmp_path):
     killer = Killer(SEED)
     engine = FakeDockerEngine(killer.at_step)

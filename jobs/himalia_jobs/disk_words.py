@@ -51,6 +51,11 @@ def place_sentence(use: DiskUse, place: str, level: Level) -> str:
     return ""
 
 
+def waits_sentence(use: DiskUse) -> str:
+    """Return what is told of a job in line whose person's storage is full."""
+    return f"The /storage of who submitted it is full: {_taken(use)}. It starts when something was deleted there."
+
+
 def _written(use: DiskUse) -> str:
     """Return what was written of how much, of that which is nearer to its limit."""
     limit = use.place.limit

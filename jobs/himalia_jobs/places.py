@@ -25,7 +25,7 @@ from himalia.site import Site
 
 from .bootclock import BootClock
 from .contents.files import write_whole
-from .disk_words import Level, level_of, place_sentence
+from .disk_words import Level, level_of, place_sentence, waits_sentence
 from .disks import KIND
 from .engines.base import Engine
 from .engines.disk import NO_LIMIT, DiskLimit, DiskPlace, DiskUse, PlaceKind
@@ -80,6 +80,14 @@ class Places:
         mine = {("home", person.id): "home", ("storage", person.id): STORAGE}
         mine |= {("team", team_id): f"{TEAM}/{name}" for name, team_id in sorted(person.teams.items())}
         return tuple(_view(self._known[key], name) for key, name in mine.items() if key in self._known)
+
+    def full_storages(self) -> dict[str, str]:
+        """Return whose storage is full, by internal id, with what is told of their jobs in line."""
+        return {
+            name: waits_sentence(known.use)
+            for (kind, name), known in self._known.items()
+            if kind == "storage" and known.level is Level.FULL
+        }
 
     async def must_have_room(self, person: Person, owner_id: str) -> None:
         """Raise DiskFull when the person's storage, or that of the team whose project it is, is above its limit."""

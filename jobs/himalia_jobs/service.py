@@ -231,7 +231,7 @@ class Service:
         if await self._look_at_nodes() or not self._compared:
             await self._reconcile()
         nodes, closed, now = list(self.ledger.nodes), self._closed(), self.clock.wall()
-        began = self.clock.now()
+        began, full = self.clock.now(), self.places.full_storages()
         decided = await self.db.write(
             lambda db: take_turn(
                 db,
@@ -243,6 +243,7 @@ class Service:
                 usage=self._usage,
                 idle=self.ledger.idle,
                 ends=self.ledger.ends,
+                full=full,
             )
         )
         self.meters.turn(decided, self.clock.now() - began)

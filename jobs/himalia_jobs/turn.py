@@ -51,13 +51,14 @@ def take_turn(
     usage: Mapping[str, float] | None = None,
     idle: Idle | None = None,
     ends: Idle | None = None,
+    full: Mapping[str, str] | None = None,
 ) -> Round:
     """Decide and write one round; run it in a writing transaction."""
     pause = float(rules.queue.longest_retry_pause)
     standing = read_standing(db, nodes, limits, closed, now=now, idle=idle, ends=ends, longest_pause=pause)
     queued = standing.queued
     last_starts = read_last_starts(db, since=now - timedelta(seconds=rules.queue.patience))
-    situation = replace(standing.situation, usage=usage or {}, last_starts=last_starts)
+    situation = replace(standing.situation, usage=usage or {}, last_starts=last_starts, full=full or {})
     hopeless = {} if closed else _hopeless(situation.waiters, nodes, limits)
     _end_hopeless(db, hopeless, queued)
     if hopeless:

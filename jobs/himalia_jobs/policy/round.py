@@ -20,6 +20,7 @@ from .rules import Rules
 from .words import Decision, Lack, Situation, Start, Wait, Waiter
 
 NONE = Rules()
+NO_ROOM = "The storage of who submitted it is full."
 JUST_WAITS = Lack(reason=Reason.IN_LINE)
 
 
@@ -52,7 +53,7 @@ class _Round:
         closed = self.situation.closed
         common = Lack(reason=closed[0], text=closed[1]) if closed else None
         for waiter in in_line(self.situation, self.rules):
-            lack = common or self.quotas.lack(waiter) or self.calendar.in_the_way(waiter)
+            lack = common or self._full(waiter) or self.quotas.lack(waiter) or self.calendar.in_the_way(waiter)
             if lack is None:
                 lack, started = self._spare(waiter) if waiter.preemptible else self._room(waiter)
                 if started:
@@ -65,6 +66,11 @@ class _Round:
             for position, (waiter, lack) in enumerate(self.waiting, start=1)
         )
         return Decision(starts=tuple(self.starts), waits=tuple(waits), gives_way=gives_way)
+
+    def _full(self, waiter: Waiter) -> Lack | None:
+        """Return why a job has no room to write; servers start, for that is where people delete."""
+        said = self.situation.full.get(waiter.user_id) if waiter.kind == "job" else None
+        return Lack(reason=Reason.WAITS_FOR_DISK, text=said, nameless=NO_ROOM) if said else None
 
     def _room(self, waiter: Waiter) -> tuple[Lack | None, bool]:
         """Start a waiter where there is room for it; else return why not, where that is known, and set aside what it needs."""

@@ -86,6 +86,9 @@ class Situation:
     waiters: tuple[Waiter, ...]
     holds: tuple[Hold, ...] = ()
     closed: tuple[Reason, str] | None = None  #: why nothing may start at all
+    full: Mapping[str, str] = field(
+        default_factory=dict
+    )  #: whose jobs do not start, for want of room to write; in words
     usage: Mapping[str, float] = field(default_factory=dict)  #: GPU hours of each person, older ones counting less
     last_starts: Mapping[tuple[str, bool], datetime] = field(default_factory=dict)  #: of a person, with GPUs or without
 

@@ -16,6 +16,7 @@ from himalia_jobs.disk_words import Level
 from himalia_jobs.places import Places, read_known
 from himalia_jobs.reserve import FEWEST_FILES, Room
 from himalia_jobs.store import people
+from himalia_jobs.turn import Round, take_turn
 
 pytestmark = pytest.mark.asyncio
 
@@ -69,6 +70,25 @@ async def folk(tmp_path: Path) -> AsyncIterator[People]:
         yield People(work)
 
 
+@pytest.fixture
+def add_line(folk):
+    """Submits a job, and returns its id."""
+
+    async def add(who: str) -> str:
+        return str((await folk.work.submit(who))["id"])
+
+    return add
+
+
+async def take(folk: People) -> Round:
+    """Take a turn of the queue."""
+    service = folk.work.service
+    nodes, now, full = await service.nodes(), service.clock.wall(), folk.places.full_storages()
+    return await service.db.write(
+        lambda db: take_turn(db, nodes, service.site.limits, None, now=now, rules=service.rulebook.rules, full=full)
+    )
+
+
 async def test_what_places_take_is_shown_to_those_whose_they_are(folk):
     await folk.fill("storage", MiB)
     await folk.fill("team", MiB // 2)
@@ -116,6 +136,21 @@ async def test_a_storage_may_be_full_of_names_as_well(folk):
         507,
         "Your /storage is full: 101 of 100 files. Delete something: no new job is taken before.",
     )
+
+
+async def test_the_jobs_of_who_has_filled_their_storage_wait_and_those_of_others_start(folk, add_line):
+    mine, bobs = await add_line("ada"), await add_line("bob")
+    file = await folk.fill("storage", 3 * MiB)
+
+    first = await take(folk)
+    file.unlink()
+    await folk.places.look()
+    second = await take(folk)
+
+    assert [attempt.partition(".")[0] for attempt in first.started] == [bobs]
+    assert first.waits[mine].reason is Reason.WAITS_FOR_DISK
+    assert first.waits[mine].lack.text.startswith("The /storage of who submitted it is full: 3.0 MB of 2.0 MB.")
+    assert [attempt.partition(".")[0] for attempt in second.started] == [mine]
 
 
 async def test_who_deletes_something_may_submit_at_once_and_the_notice_goes(folk):

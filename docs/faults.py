@@ -119,8 +119,8 @@ FAULTS: dict[str, dict[int, str]] = {
 NOT_SHOWN = {
     "Power loss of the host": "There was one machine, and it may not lose its power. What the kernel was not asked to keep is thrown away "
     "instead (11); that a disk keeps what it says it kept is taken on trust.",
-    "Quotas of a file system's projects": "The kernel here has none. Limits on disk are watched instead; the kernel's own are asked for by the "
-    "same settings and have not run.",
+    "Quotas of a file system's projects": "The kernel here was built without. What is asked of it is shown against a stand-in; limits that are "
+    "watched, which stand in its place, are shown as they are (40, 42).",
     "A process that cannot be killed": "None was to be had. That its job is marked and keeps its lease is shown with an engine in memory (29).",
     "A boot under systemd": "The units are read by `systemd-analyze verify`; they have not run.",
     "A container registry": "There was none to pull from. Images are there, or are missing, or are given other names (31).",

@@ -327,8 +327,7 @@ def faults_page() -> str:
             (
                 str(number),
                 words,
-                "<br>".join(f"{shown.sentence} ({_test(shown.file)})" for shown in tests.get(number, ()))
-                or "not shown yet",
+                "<br>".join(f"{shown.sentence} ({_test(shown.file)})" for shown in tests.get(number, ())),
             )
             for number, words in section.items()
         ]

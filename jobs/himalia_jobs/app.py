@@ -35,9 +35,7 @@ from .store.schema import open_database
 log = logging.getLogger("himalia")
 
 CHUNK_BYTES = 1024 * 1024  #: tornado's own 64 KiB halves the speed of uploads
-LARGEST_BODY_BYTES = (
-    256 * 1024 * 1024
-)  #: a manifest of 200,000 entries; packs are streamed and have limits of their own
+LARGEST_BODY_BYTES = 4 * 1024 * 1024  #: manifests and packs are streamed, and have limits of their own
 BODY_SECONDS = 900.0  #: within which a body has to come that is no upload: a slow line may send a long manifest
 SMALLEST_DATABASE_BYTES = 512  #: SQLite takes a smaller file for an empty database
 ENGINE_RETRY_SECONDS = 5.0

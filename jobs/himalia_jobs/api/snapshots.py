@@ -14,6 +14,7 @@ from himalia.errors import Busy, DiskFull, FieldError, HimaliaError, NotFound, T
 from himalia.ids import is_id
 from himalia.models import SnapshotRequest, SnapshotView
 from himalia.owners import Owner
+from himalia.snapshot.chunks import LAYOUTS
 from himalia.snapshot.wire import can_squeeze
 
 from ..contents import ContentStore, PackReceiver
@@ -23,11 +24,14 @@ from ..reserve import must_have_room
 from ..store import snapshots
 from ..store.records import SnapshotRecord
 from .base import HimaliaHandler
+from .long_bodies import LongBodyHandler, length_of
 
 Result = TypeVar("Result")
 DROPPED_BYTES = 64 * 1024 * 1024  #: of an upload that has failed, read on so that its sender hears why
 PACE_SECONDS = 120.0  #: an upload of which in so long
 LEAST_BYTES = 16 * 1024  #: less than this comes, is cut: it would hold its place for ever
+MOST_ENTRY_BYTES = 600  #: of a manifest, for each entry: far more than what paths have on average
+MOST_ENTRY_VALUES = 16
 LONGEST_SECONDS = 30 * 86400.0
 
 
@@ -72,13 +76,25 @@ class SnapshotBase(HimaliaHandler):
         return found
 
 
-class SnapshotsHandler(SnapshotBase):
+@stream_request_body
+class SnapshotsHandler(LongBodyHandler, SnapshotBase):
     """`POST snapshots`: which of these contents does the service lack from this owner?"""
 
-    largest_body_bytes = None  # a manifest of very many files
+    def most_bytes(self) -> int:
+        """Return how long a manifest may be."""
+        return 1024 * 1024 + MOST_ENTRY_BYTES * self.service.settings.site.limits.entries + self._most_contents() * 70
+
+    def most_values(self) -> int:
+        """Return how many values a manifest may have; names may have commas as well."""
+        return 10_000 + MOST_ENTRY_VALUES * self.service.settings.site.limits.entries + self._most_contents()
+
+    def _most_contents(self) -> int:
+        """Return how many contents a workspace can have beside one for each entry."""
+        return self.service.settings.site.limits.workspace // min(layout.chunk_bytes for layout in LAYOUTS)
 
     async def post(self) -> None:
         """Write an open snapshot and name what is missing; or a committed one, of which all is there."""
+        self.take_body()
         request = await self.in_thread(self.body_as, SnapshotRequest)
         owner_id = self.person.owner_id(Owner.parse(request.owner))
         if request.manifest is None:
@@ -145,7 +161,7 @@ class ContentsHandler(SnapshotBase):
         self.request.connection.set_max_body_size(2**62)  # type: ignore[union-attr]  # a real one
         self.request.connection.set_body_timeout(LONGEST_SECONDS)  # type: ignore[union-attr]
         self.record = await self.snapshot(self.path_args[0])
-        length = _length(self.request.headers.get("Content-Length", ""))
+        length = length_of(self.request.headers.get("Content-Length", ""))
         try:
             await self.in_thread(self._must_have_room, length)
         except DiskFull as error:
@@ -234,11 +250,6 @@ class ContentsHandler(SnapshotBase):
         if self.receiver is not None:
             self.service.contents_threads.submit(self.receiver.close)
             self.receiver = None
-
-
-def _length(header: str) -> int:
-    """Return how many bytes a request says that it brings; of a stream nobody knows."""
-    return min(int(header), 2**62) if header.isascii() and header.isdigit() else 0
 
 
 class CommitHandler(SnapshotBase):

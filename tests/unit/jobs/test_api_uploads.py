@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import tracemalloc
 from collections.abc import AsyncIterator, Iterable
 
+import httpx
 import pytest
 from blake3 import blake3
 from service_at_work import AtWork, at_work, listening, one_file
@@ -31,6 +33,14 @@ async def begun(
     lines = (first, "Host: x", "Authorization: Bearer ada-token", *headers, "", "")
     writer.write("\r\n".join(lines).encode())
     return reader, writer
+
+
+async def until_cut(reader: asyncio.StreamReader) -> bytes:
+    """Return what comes until the other side ends the connection, in whichever way."""
+    try:
+        return await reader.read()
+    except ConnectionResetError:
+        return b""
 
 
 async def hung_up(writer: asyncio.StreamWriter) -> None:
@@ -133,7 +143,7 @@ async def test_an_upload_byte_by_byte_is_cut_and_leaves_nothing_half(work: AtWor
     reader, writer = await begun(work, snapshot, f"Content-Length: {len(pack)}")
 
     writer.write(pack[:100])
-    end = asyncio.create_task(reader.read())
+    end = asyncio.create_task(until_cut(reader))
     came = 100
     async with asyncio.timeout(20):
         while not end.done():
@@ -153,7 +163,7 @@ async def test_any_other_body_byte_by_byte_is_cut(work: AtWork):
         reader, writer = await asyncio.open_connection("127.0.0.1", http.base_url.port)
         lines = ("POST /services/jobs/api/snapshots HTTP/1.1", "Host: x", "Authorization: Bearer ada-token")
         writer.write("\r\n".join((*lines, "Content-Length: 100000", "", "{")).encode())
-        end = asyncio.create_task(reader.read())
+        end = asyncio.create_task(until_cut(reader))
         async with asyncio.timeout(20):
             while not end.done():
                 writer.write(b" ")
@@ -294,3 +304,43 @@ async def test_each_directory_counts_that_entries_lie_in(tmp_path):
 
     assert (refused.status_code, taken.status_code) == (413, 201)
     assert "the directories that they lie in" in refused.json()["error"]["message"]
+
+
+@pytest.mark.fault(94)
+async def test_a_long_list_of_files_is_kept_for_nobody_who_may_not_send_it(work: AtWork):
+    """The server of these tests takes 4 MB of any other body, the service as well."""
+    files = [one_file(f"{'d' * 200}{number}").entries[0] for number in range(20_000)]
+    wish = {"owner": "user:ada", "manifest": Manifest(entries=tuple(files)).model_dump(mode="json")}
+    body = json.dumps(wish).encode()
+    assert len(body) > 5 * MB
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for at in range(0, len(body), 50_000):
+            yield body[at : at + 50_000]
+
+    tracemalloc.start()
+    nobody = await work.ask("POST", "snapshots", None, content=pieces())
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    taken = await work.ask("POST", "snapshots", content=body)
+
+    assert (nobody.status_code, nobody.json()["error"]["code"]) == (401, "unauthenticated")
+    assert most < 2 * MB
+    assert taken.status_code == 201
+
+
+@pytest.mark.fault(94)
+async def test_a_list_of_files_that_would_take_far_more_memory_than_it_is_long_is_refused(tmp_path):
+    async with at_work(tmp_path, limits={"entries": 1000}) as work:
+        short = b'{"owner": "user:ada", "manifest": {"entries": [' + b"{}," * 100_000 + b"{}]}}"
+        tracemalloc.start()
+        many = await work.ask("POST", "snapshots", content=short)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        with contextlib.suppress(httpx.TransportError):  # the connection is cut
+            long = await work.ask("POST", "snapshots", content=b" " * (3 * MB))
+            assert (long.status_code, long.json()["error"]["code"]) == (413, "too_large")
+
+        assert (many.status_code, many.json()["error"]["code"]) == (413, "too_large")
+        assert most < 3 * MB
+        assert (await work.ask("GET", "me")).status_code == 200

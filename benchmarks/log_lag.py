@@ -69,14 +69,14 @@ async def _one(url: str, token: str) -> list[float]:
     async with asyncio.timeout(120):
         while block := await reader.read(65536):
             now = time.time()
-            lags += [(now - float(line)) * 1000 for line in block.split(b"\r\n") if _is_time(line)]
+            lags += [(now - float(line)) * 1000 for line in block.split(b"\n") if _is_time(line)]
     writer.close()
     assert len(lags) >= LINES // 2, f"{len(lags)} of {LINES} lines came"
     return lags[BEGINNING:]
 
 
 def _is_time(line: bytes) -> bool:
-    """Tell whether a piece of an answer is one printed line, and no header or length of a chunk."""
+    """Tell whether a line of an answer is a printed one, and no header or length of a chunk."""
     return len(line) > 12 and line.strip().replace(b".", b"", 1).isdigit()
 
 

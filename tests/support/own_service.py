@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -71,6 +72,7 @@ class OwnService:
         self.folder = folder
         self.data = data or folder / "data"
         self.port, hub_port = free_ports(2)
+        self._kept = kept(self.port)
         self.config = folder / "himalia.toml"
         ports = f"service_port = {self.port}\nhub_port = {hub_port}\n"
         self.config.write_text(f'[platform]\ndata = "{self.data}"\n{ports}{settings}')
@@ -161,8 +163,17 @@ class OwnService:
         if self.process is not None:
             self.stop()
         self.hub.end()
+        self._kept.close()
         if self._door is not None:  # what is on a machine of the test's own goes with it
             self._door.cut()
         else:
             remove_belongings(self.installation, belongings(self.installation))
         shutil.rmtree(self.data, ignore_errors=True)
+
+
+def kept(port: int) -> socket.socket:
+    """Keep a port from everybody who asks for any: while its service is dead, another test's must not get it."""
+    keeper = socket.socket()
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    keeper.bind(("127.0.0.1", port))
+    return keeper

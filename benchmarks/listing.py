@@ -43,7 +43,7 @@ def measure(rounds: int, scale: float = 1.0) -> Report:
         for one, count in ((small, BASE), (large, grown)):
             have = _count(one)
             one.stop()
-            add_jobs(one.data / "himalia.sqlite", max(0, count - have))
+            add_jobs(one.data / "himalia.sqlite", max(0, count - have), whole=False)
         with closing(_database(small)) as base, closing(_database(large)) as most:
             stores = {f"{BASE:,} jobs": base, f"{grown:,} jobs": most}
             for what, deep in ((f"newest {PAGE}, by the query", False), (f"{PAGE} in the middle, by the query", True)):

@@ -14,8 +14,11 @@ BATCH = 5_000
 Row = dict[str, Any]
 
 
-def add_jobs(file: Path, count: int) -> None:
-    """Add so many copies of the last job to a database that nobody has open; each as it would be after a run of its own."""
+def add_jobs(file: Path, count: int, *, whole: bool = True) -> None:
+    """Add so many copies of the last job to a database that nobody has open; each as it would be after a run of its own.
+
+    Not `whole`: the jobs' own rows alone, where only these are read.
+    """
     with closing(sqlite3.connect(file)) as db:
         db.row_factory = sqlite3.Row
         for pragma in ("synchronous=OFF", "cache_size=-200000", "foreign_keys=OFF"):
@@ -28,11 +31,12 @@ def add_jobs(file: Path, count: int) -> None:
         for begin in range(0, count, BATCH):
             ids = [(new_id(), new_id(), new_id()) for _ in range(min(BATCH, count - begin))]
             numbers = range(begin + 1, begin + len(ids) + 1)
-            if found is not None:
+            if whole and found is not None:
                 _insert(db, "snapshots", dict(found), ({"id": snapshot} for _, _, snapshot in ids))
-            _insert(db, "jobs", job, _jobs(ids, numbers, first["job"], found is not None))
-            _insert(db, "leases", lease, _leases(ids, numbers, first["lease"]))
-            _insert(db, "attempts", attempt, _attempts(ids))
+            _insert(db, "jobs", job, _jobs(ids, numbers, first["job"], whole and found is not None))
+            if whole:
+                _insert(db, "leases", lease, _leases(ids, numbers, first["lease"]))
+                _insert(db, "attempts", attempt, _attempts(ids))
             db.commit()
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

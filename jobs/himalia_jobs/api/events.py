@@ -50,6 +50,7 @@ class EventsHandler(HimaliaHandler):
             if found:
                 last = int(found[-1]["seq"])
                 await self._send(await self._events([row for row in found if self._concerns(row)]))
+                await self.service.changes.turn()
                 continue
             if self.service.line_number != line:
                 # Somebody else's start or cancel moves all behind them: no event of theirs, and none in the database.

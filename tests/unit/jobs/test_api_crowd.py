@@ -23,8 +23,9 @@ from himalia_jobs.store.tables import events
 pytestmark = pytest.mark.asyncio
 
 CROWD = 500 if os.environ.get("HIMALIA_CAMPAIGN") else 30  #: of each kind
-LINE = "x" * 10_000
-LINES = 800 if CROWD < 100 else 400
+LINE = "x" * 2_000
+LINES = 2_000
+STALLED_SECONDS = 3.0 if CROWD < 100 else 60.0
 PATIENCE_SECONDS = 100 + CROWD  #: what comes takes as long as it takes on a busy machine
 MARK = b"event: resync"
 
@@ -38,27 +39,28 @@ async def open_files(count: int) -> AsyncIterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-async def connected(work: AtWork, who: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Ask for the events over a connection that takes little at once, and read that it was answered."""
+async def connected(work: AtWork, *, takes_little: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Ask for the events, and read that it was answered."""
     sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    if takes_little:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.setblocking(False)
     host, port = work.http.base_url.host, work.http.base_url.port
     await asyncio.get_running_loop().sock_connect(sock, (host, port))
     reader, writer = await asyncio.open_connection(sock=sock, limit=8192)
-    head = f"GET /services/jobs/api/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {who}-token\r\n\r\n"
+    head = "GET /services/jobs/api/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ada-token\r\n\r\n"
     writer.write(head.encode())
     await reader.readuntil(MARK)
     return reader, writer
 
 
 @asynccontextmanager
-async def crowd(work: AtWork, count: int) -> AsyncIterator[list[asyncio.StreamReader]]:
+async def crowd(work: AtWork, *, takes_little: bool) -> AsyncIterator[list[asyncio.StreamReader]]:
     """Let so many be connected."""
     made: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
     try:
-        for _ in range(count):
-            made.append(await connected(work, "ada"))
+        for _ in range(CROWD):
+            made.append(await connected(work, takes_little=takes_little))
         yield [reader for reader, _ in made]
     finally:
         for _, writer in made:
@@ -93,10 +95,14 @@ def resident() -> int:
 @pytest.mark.fault(93)
 async def test_who_listens_and_takes_nothing_costs_little_memory_and_is_let_go(work: AtWork, monkeypatch):
     """A crowd that listens, half of it without reading, costs little memory; others are answered, and who takes nothing is let go."""
-    monkeypatch.setattr("himalia_jobs.api.base.STALLED_SECONDS", 3.0)
+    monkeypatch.setattr("himalia_jobs.api.base.STALLED_SECONDS", STALLED_SECONDS)
     person = await work.service.hub.named("ada", ())
     heard: Counter[int] = Counter()
-    async with open_files(5 * CROWD), crowd(work, CROWD) as stalled, crowd(work, CROWD) as readers:
+    async with (
+        open_files(5 * CROWD),
+        crowd(work, takes_little=True),
+        crowd(work, takes_little=False) as readers,
+    ):
         alone, before = await slowest(work), resident()
         tasks = [asyncio.create_task(listen(reader, heard, at)) for at, reader in enumerate(readers)]
 
@@ -109,9 +115,8 @@ async def test_who_listens_and_takes_nothing_costs_little_memory_and_is_let_go(w
                 await asyncio.sleep(0.05)
         grown = resident() - before
         async with asyncio.timeout(PATIENCE_SECONDS):
-            for reader in stalled:
-                while await reader.read(65536):
-                    pass
+            while work.service.changes.listeners > CROWD:  # who takes nothing is let go
+                await asyncio.sleep(0.05)
 
         for task in tasks:
             task.cancel()
@@ -121,4 +126,4 @@ async def test_who_listens_and_takes_nothing_costs_little_memory_and_is_let_go(w
 
     assert {heard[at] for at in range(CROWD)} == {LINES}
     assert grown < CROWD * LINES * len(LINE) / 2, told
-    assert meanwhile < 2 * alone + 1.0, told
+    assert meanwhile < 2 * alone + 2.0, told  # all of them share one thread with the service

@@ -22,10 +22,10 @@ from himalia_jobs.store.tables import events
 
 pytestmark = pytest.mark.asyncio
 
-CROWD = 500 if os.environ.get("HIMALIA_CAMPAIGN") else 30  #: of each kind
+CROWD = 100 if os.environ.get("HIMALIA_CAMPAIGN") else 30  #: of each kind
 LINE = "x" * 2_000
 LINES = 2_000
-STALLED_SECONDS = 3.0 if CROWD < 100 else 60.0
+STALLED_SECONDS = 3.0 if CROWD < 100 else 15.0
 PATIENCE_SECONDS = 100 + CROWD  #: what comes takes as long as it takes on a busy machine
 MARK = b"event: resync"
 

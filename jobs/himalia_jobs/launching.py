@@ -37,11 +37,16 @@ def launch_spec(job: JobRecord, attempt: AttemptRecord, site: Site) -> LaunchSpe
         memory_bytes=job.memory_bytes,
         slots=slots,
         mounts=storage_mounts(job.user_id, job.teams, site),
-        grace_seconds=float(site.limits.stop_grace),
+        grace_seconds=longest_grace(job, site),
         log_limit_bytes=site.limits.log_size,
         disk=disk_limit(job, site),
         internet=site.jobs.internet,
     )
+
+
+def longest_grace(job: JobRecord, site: Site) -> float:
+    """Return how long its processes may have from SIGTERM on, whyever it ends; who ends it sooner does so by the Engine."""
+    return float(max(site.limits.stop_grace, site.queue.preempt_grace if job.preemptible else 0))
 
 
 def disk_limit(job: JobRecord, site: Site) -> DiskLimit:

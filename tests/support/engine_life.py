@@ -181,6 +181,15 @@ class LifeContract:
         end = await end_of(bench, spec)
         assert (end.code, end.signal, end.reason) == (137, 9, ExitReason.STOPPED)
 
+    async def test_whoever_stops_it_may_give_it_less_than_it_was_launched_with(self, bench):
+        spec = await launched(bench, STUBBORN, grace_seconds=600.0)
+        await printed(bench, spec, b"ready")
+
+        await bench.engine.stop(spec.attempt, grace_seconds=GRACE_SECONDS, why=WHY)
+
+        end = await end_of(bench, spec)
+        assert (end.code, end.signal, end.reason) == (137, 9, ExitReason.STOPPED)
+
     async def test_a_stop_may_be_repeated(self, bench):
         spec = await launched(bench, STUBBORN)
         await printed(bench, spec, b"ready")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -36,6 +37,7 @@ from .seen import observed_of_inspect
 from .workspace import Trees, copy_tree, prepare_directories, volume_mount, volume_name
 
 QUICK_SECONDS = 10.0
+LAUNCHED_MORE_SECONDS = 2  #: beyond the grace; then it was launched with a longer one, and is killed by this one
 LAUNCHER_SECONDS = 8  #: beyond the grace, in which the launcher itself ends what is left and writes its record
 KILLS = 20
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -157,8 +159,14 @@ class Maker:
     async def kill(self, attempt: str, grace_seconds: float) -> None:
         """SIGTERM, grace, SIGKILL; return when it has ended. Without a grace all but the launcher is killed at once."""
         if grace_seconds <= 0:
-            with contextlib.suppress(APIError, EngineError):
+            await self._kill_at_once(attempt)
+        async with asyncio.TaskGroup() as tasks:
+            stop = tasks.create_task(self._stop(attempt, grace_seconds))
+            await asyncio.wait({stop}, timeout=max(grace_seconds, 0) + LAUNCHED_MORE_SECONDS)
+            if not stop.done() and grace_seconds > 0:
                 await self._kill_at_once(attempt)
+
+    async def _stop(self, attempt: str, grace_seconds: float) -> None:
         with contextlib.suppress(APIError, EngineError):  # it ended by itself, or the service asks again
             await self.docker(
                 "stop", self._name(attempt), int(grace_seconds) + LAUNCHER_SECONDS, timeout=grace_seconds + 60
@@ -169,13 +177,14 @@ class Maker:
 
         It hears of the stop first, so that it knows why its command ended.
         """
-        observed, state = await self.look(attempt)
-        if observed.phase is not Phase.RUNNING or not observed.handle:
-            return
-        await self.docker("kill", self._name(attempt), "SIGTERM", timeout=QUICK_SECONDS)
-        for _ in range(KILLS):  # what forks meanwhile is found the next time
-            if not await self._in_thread(partial(end_processes, observed.handle, but=int(state.get("Pid") or 0))):
+        with contextlib.suppress(APIError, EngineError):
+            observed, state = await self.look(attempt)
+            if observed.phase is not Phase.RUNNING or not observed.handle:
                 return
+            await self.docker("kill", self._name(attempt), "SIGTERM", timeout=QUICK_SECONDS)
+            for _ in range(KILLS):  # what forks meanwhile is found the next time
+                if not await self._in_thread(partial(end_processes, observed.handle, but=int(state.get("Pid") or 0))):
+                    return
 
     async def remove(self, attempt: str) -> None:
         """Remove container and volume, whether they are there or not."""

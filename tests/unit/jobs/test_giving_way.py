@@ -9,6 +9,7 @@ from himalia.reasons import Reason
 from himalia.site import Site
 from himalia.states import JobState
 from himalia_jobs.engines.fake import FakeMachine, Program
+from himalia_jobs.launching import longest_grace
 from himalia_jobs.store import jobs, notices
 
 pytestmark = pytest.mark.asyncio
@@ -114,3 +115,10 @@ async def test_what_lab_shows_of_a_notice_holds_all_of_it(service, add_job):
     (news,) = told(service, scavenger)
 
     assert (len(warning) <= 140, len(news) <= 140) == (True, True), (warning, news)
+
+
+async def test_the_launcher_leaves_it_the_time_to_save_a_checkpoint(service, add_job):
+    scavenger, other = add_job(**wants_gpu(LASTS, preemptible=True)), add_job(**wants_gpu(LASTS))
+    site = Site.model_validate({"limits": {"stop_grace": "10s"}, "queue": {"preempt_grace": "5m"}})
+
+    assert [longest_grace(service.job(job.id), site) for job in (scavenger, other)] == [300.0, 10.0]

@@ -16,7 +16,9 @@ from .bootclock import BootClock
 from .changes import Changes
 from .clearing import Clearing
 from .contents import ContentStore
-from .disks import Disks
+from .disk.jobs import Disks
+from .disk.places import Places
+from .disk.reserve import room_on
 from .engines.base import Engine, EngineEvent, EngineEventKind, Node
 from .engines.errors import EngineError
 from .git import Fetches
@@ -34,11 +36,9 @@ from .metering import Meters
 from .notices import Notices
 from .operating import Operating
 from .people import People
-from .places import Places
 from .policy import Lengths, estimate
 from .queue import Line
 from .reconcile import Reconciler
-from .reserve import room_on
 from .rulebook import Rulebook
 from .runner import Runner
 from .sampling import SAMPLE_SECONDS, Samples

@@ -22,10 +22,10 @@ from himalia.units import format_duration, parse_duration, parse_size
 from himalia_gpus.request import GPURequest, parse_request
 
 from .capacity import disk_again, disk_asked, why_it_never_fits
+from .disk.places import Places
 from .engines.base import Engine, Image, Node
 from .engines.errors import ImageMissing
 from .person import Person
-from .places import Places
 from .rulebook import Rulebook
 from .sources import source_columns
 from .store import Database, diffs, jobs, projects, snapshots

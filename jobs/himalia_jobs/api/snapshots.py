@@ -19,8 +19,8 @@ from himalia.snapshot.wire import can_squeeze
 
 from ..contents import ContentStore, PackReceiver
 from ..contents.manifests import DIGEST
+from ..disk.reserve import must_have_room
 from ..person import SUBMIT
-from ..reserve import must_have_room
 from ..store import snapshots
 from ..store.records import SnapshotRecord
 from .base import HimaliaHandler

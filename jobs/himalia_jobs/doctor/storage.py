@@ -10,13 +10,13 @@ from himalia.doctor import Outcome
 from himalia.site import Site
 from himalia.units import format_size
 
-from ..disk_words import Level
+from ..disk.places import KINDS, Known, limit_of, read_known
+from ..disk.reserve import FEWEST_FILES
+from ..disk.words import Level
 from ..engines.disk import NO_LIMIT, DiskLimit
 from ..engines.project_quota import find_quota
 from ..engines.workspace import overlay_works
 from ..layout import DataLayout
-from ..places import KINDS, Known, limit_of, read_known
-from ..reserve import FEWEST_FILES
 from ..store.looking import look_at
 from .here import Here
 

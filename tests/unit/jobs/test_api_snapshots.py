@@ -14,7 +14,7 @@ from himalia.snapshot import pack, scan
 from himalia.snapshot.wire import END, PLAIN
 from himalia.units import GiB
 from himalia_jobs.api import snapshots as handlers
-from himalia_jobs.reserve import Room
+from himalia_jobs.disk.reserve import Room
 
 pytestmark = pytest.mark.asyncio
 
@@ -336,7 +336,7 @@ async def test_an_upload_that_would_take_of_the_reserve_is_told_with_507_and_wor
     work: AtWork, monkeypatch, room, said
 ):
     snapshot = await opened(work, manifest_of(b"right"))
-    monkeypatch.setattr("himalia_jobs.reserve.room_on", lambda data: room)
+    monkeypatch.setattr("himalia_jobs.disk.reserve.room_on", lambda data: room)
 
     answer = await work.ask("PUT", f"snapshots/{snapshot['id']}/contents", content=packed_of(b"right"))
     monkeypatch.undo()

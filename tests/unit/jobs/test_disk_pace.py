@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from himalia.units import GiB, MiB
-from himalia_jobs.disk_pace import LONGEST_SECONDS, NEW_SECONDS, SHORTEST_SECONDS, Pace
+from himalia_jobs.disk.pace import LONGEST_SECONDS, NEW_SECONDS, SHORTEST_SECONDS, Pace
 from himalia_jobs.engines.disk import DiskLimit, DiskPlace, DiskUse
 
 

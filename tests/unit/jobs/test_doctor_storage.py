@@ -15,12 +15,12 @@ import pytest
 from looked_at import installation_in, told
 
 from himalia.site import Site
-from himalia_jobs.disk_words import Level
+from himalia_jobs.disk.places import Known
+from himalia_jobs.disk.words import Level
 from himalia_jobs.doctor import storage
 from himalia_jobs.doctor.here import Here
 from himalia_jobs.engines.disk import DiskLimit, DiskPlace, DiskUse
 from himalia_jobs.layout import DataLayout
-from himalia_jobs.places import Known
 from himalia_jobs.store.schema import open_database
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .engines.disk import DiskUse
+from ..engines.disk import DiskUse
 
 LONGEST_SECONDS, SHORTEST_SECONDS = 2.0, 0.2
 NEW_SECONDS = 0.5  #: after the first look at an attempt: nobody knows yet how fast it writes

@@ -23,17 +23,17 @@ from himalia.ids import is_id
 from himalia.models import DiskView
 from himalia.site import Site
 
-from .bootclock import BootClock
-from .contents.files import write_whole
-from .disk_words import Level, level_of, place_sentence, waits_sentence
-from .disks import KIND
-from .engines.base import Engine
-from .engines.disk import NO_LIMIT, DiskLimit, DiskPlace, DiskUse, PlaceKind
-from .engines.errors import EngineError
-from .layout import DataLayout
-from .person import Person
-from .store import Database, leases, notices
-from .store.clock import to_text
+from ..bootclock import BootClock
+from ..contents.files import write_whole
+from ..engines.base import Engine
+from ..engines.disk import NO_LIMIT, DiskLimit, DiskPlace, DiskUse, PlaceKind
+from ..engines.errors import EngineError
+from ..layout import DataLayout
+from ..person import Person
+from ..store import Database, leases, notices
+from ..store.clock import to_text
+from .jobs import KIND
+from .words import Level, level_of, place_sentence, waits_sentence
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from service_at_work import AtWork, at_work
 
 from himalia.reasons import Reason
 from himalia.units import GiB, MiB
-from himalia_jobs.disk_words import Level
-from himalia_jobs.places import Places, read_known
-from himalia_jobs.reserve import FEWEST_FILES, Room
+from himalia_jobs.disk.places import Places, read_known
+from himalia_jobs.disk.reserve import FEWEST_FILES, Room
+from himalia_jobs.disk.words import Level
 from himalia_jobs.store import people
 from himalia_jobs.turn import Round, take_turn
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from himalia.units import format_size
 
-from .engines.disk import DiskUse
+from ..engines.disk import DiskUse
 
 FENCE_PART = 0.999
 LONGEST_NAME = 20  #: of a job, in a notice: Lab shows 140 letters

@@ -18,15 +18,15 @@ from himalia.reasons import Reason
 from himalia.site import Site
 from himalia.states import JobState
 
-from .disk_pace import LONGEST_SECONDS, Pace
-from .disk_words import Level, level_of, near_sentence, over_sentence
-from .engines.base import Engine
-from .engines.disk import NO_LIMIT, DiskPlace, DiskUse
-from .engines.errors import EngineError
-from .launching import disk_limit
-from .store import Database, jobs, notices
-from .store.moves import note_job
-from .store.records import AttemptRecord, JobRecord
+from ..engines.base import Engine
+from ..engines.disk import NO_LIMIT, DiskPlace, DiskUse
+from ..engines.errors import EngineError
+from ..launching import disk_limit
+from ..store import Database, jobs, notices
+from ..store.moves import note_job
+from ..store.records import AttemptRecord, JobRecord
+from .pace import LONGEST_SECONDS, Pace
+from .words import Level, level_of, near_sentence, over_sentence
 
 log = logging.getLogger(__name__)
 

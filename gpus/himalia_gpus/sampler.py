@@ -1,15 +1,17 @@
 """The sampler: `python -m himalia_gpus.sampler` prints one JSON line per period with all GPUs and what they do.
 
 One process per machine speaks to the driver, so that a driver that hangs can be left and an upgraded one be loaded by a
-fresh process. It ends when its stdin is closed: with its parent, however that ended. A line on stdin asks for a reading
-at once, with processes.
+fresh process. It ends when its stdin is closed, and with its parent, however that ended, though it hangs. A line on stdin
+asks for a reading at once, with processes.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import select
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +20,7 @@ from typing import Protocol, TextIO
 from .nvml import NVMLInventory
 from .readings import Reading
 
+DIES_WITH_PARENT = 1  #: PR_SET_PDEATHSIG
 NEW_PROCESS = 3  #: exit code: only a fresh process can go on
 
 
@@ -56,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.once:
             print(source.read().model_dump_json(), flush=True)
             return 0
+        ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGKILL)
         return sample(
             source,
             sys.stdout,

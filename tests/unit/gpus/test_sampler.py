@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import select
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +23,14 @@ FIRST, SECOND, THIRD = (f"GPU-0000000{number}-0000-0000-0000-000000000000" for n
 NOBODY = 2**22 + 100  #: more than any process id of Linux
 PROCESSES = "nvmlDeviceGetComputeRunningProcesses_v3"
 Start = Callable[..., Any]
+#: Starts a sampler, and says which process that is once it reads.
+PARENT = """
+import subprocess, sys, time
+sampler = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+sampler.stdout.readline()
+print(sampler.pid, flush=True)
+time.sleep(600)
+"""
 
 
 def healths(reading: Reading) -> dict[str, SlotHealth]:
@@ -240,6 +253,22 @@ def test_the_sampler_ends_with_its_parent(nvml: Any, start_sampler: Start) -> No
     sampler.line()
 
     assert sampler.end() == 0
+
+
+def test_a_sampler_that_hangs_ends_with_its_parent_as_well(nvml: Any) -> None:
+    nvml.set(nvml.gpu(0))
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, *SAMPLER], env=nvml.environment, stdout=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout is not None
+        sampler = os.pidfd_open(int(parent.stdout.readline()))
+        signal.pidfd_send_signal(sampler, signal.SIGSTOP)
+        parent.kill()
+
+        ended, _, _ = select.select([sampler], [], [], 30)
+
+    os.close(sampler)
+    assert ended
 
 
 def test_the_sampler_ends_when_nobody_reads(nvml: Any, start_sampler: Start) -> None:

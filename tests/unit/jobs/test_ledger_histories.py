@@ -18,7 +18,7 @@ CAMPAIGN = 1000  #: histories; `make campaign`
 
 TestHistories = LedgerHistory.TestCase
 TestHistories.settings = settings(
-    max_examples=CAMPAIGN if os.environ.get("HIMALIA_CAMPAIGN") else 25,
+    max_examples=CAMPAIGN if os.environ.get("HIMALIA_CAMPAIGN") else 12,
     stateful_step_count=100,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { JSX } from 'react';
 
 import type { SubmitForm } from '../submit/form';
-import { Field } from './Field';
+import { TextField } from './TextField';
 
 export interface IGpuFieldProps {
   form: SubmitForm;
@@ -16,23 +16,12 @@ export function GpuField({ form, trans }: IGpuFieldProps): JSX.Element | null {
     return null;
   }
   return (
-    <Field
+    <TextField
+      form={form}
+      name="gpus"
       label={trans.__('GPU request')}
-      error={errors.gpus}
+      placeholder={profile && trans.__('%1, as the profile says', profile.gpus)}
       hint={trans.__('Such as 2, A100,H100:1 or shared.')}
-    >
-      {(id, describedBy) => (
-        <input
-          id={id}
-          aria-describedby={describedBy}
-          className="jp-mod-styled"
-          placeholder={profile && trans.__('%1, as the profile says', profile.gpus)}
-          spellCheck={false}
-          autoComplete="off"
-          value={fields.gpus}
-          onChange={event => form.set('gpus', event.target.value)}
-        />
-      )}
-    </Field>
+    />
   );
 }

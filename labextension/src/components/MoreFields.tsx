@@ -6,6 +6,7 @@ import { formatDuration } from '../format';
 import type { SubmitForm } from '../submit/form';
 import { Field } from './Field';
 import { PreemptibleField } from './PreemptibleField';
+import { TextField } from './TextField';
 
 export interface IMoreFieldsProps {
   form: SubmitForm;
@@ -69,32 +70,6 @@ export function MoreFields({ form, teams, trans }: IMoreFieldsProps): JSX.Elemen
       )}
       <PreemptibleField form={form} trans={trans} />
     </details>
-  );
-}
-
-interface ITextFieldProps {
-  form: SubmitForm;
-  name: 'name' | 'timeout' | 'warn' | 'retries' | 'retry_on';
-  label: string;
-  placeholder?: string;
-  hint?: string;
-}
-
-/** One line of text of the form. */
-function TextField({ form, name, label, placeholder, hint }: ITextFieldProps): JSX.Element {
-  return (
-    <Field label={label} error={form.errors[name]} hint={hint}>
-      {(id, describedBy) => (
-        <input
-          id={id}
-          aria-describedby={describedBy}
-          className="jp-mod-styled"
-          placeholder={placeholder}
-          value={form.fields[name]}
-          onChange={event => form.set(name, event.target.value)}
-        />
-      )}
-    </Field>
   );
 }
 

@@ -4,8 +4,8 @@ import type { JSX } from 'react';
 
 import type { IFields } from '../submit/fields';
 import type { SubmitForm } from '../submit/form';
-import { Field } from './Field';
 import { PreviewLine } from './PreviewLine';
+import { TextField } from './TextField';
 
 export interface ISourceFieldProps {
   form: SubmitForm;
@@ -63,40 +63,20 @@ function Source(props: {
 function GitFields({ form, trans }: ISourceFieldProps): JSX.Element {
   return (
     <>
-      <Field
+      <TextField
+        form={form}
+        name="git"
         label={trans.__('Address')}
-        error={form.errors.git}
+        placeholder="https://github.com/OWNER/NAME"
         hint={trans.__('With @BRANCH, @TAG or @COMMIT behind it where another one is meant.')}
-      >
-        {(id, describedBy) => (
-          <input
-            id={id}
-            aria-describedby={describedBy}
-            className="jp-mod-styled"
-            spellCheck={false}
-            placeholder="https://github.com/OWNER/NAME"
-            value={form.fields.git}
-            onChange={event => form.set('git', event.target.value)}
-          />
-        )}
-      </Field>
-      <Field
+      />
+      <TextField
+        form={form}
+        name="token"
         label={trans.__('Token')}
-        error={form.errors.token}
         hint={trans.__('For a private repository: one that may read it. It is kept nowhere.')}
-      >
-        {(id, describedBy) => (
-          <input
-            id={id}
-            aria-describedby={describedBy}
-            className="jp-mod-styled"
-            type="password"
-            autoComplete="off"
-            value={form.fields.token}
-            onChange={event => form.set('token', event.target.value)}
-          />
-        )}
-      </Field>
+        secret
+      />
     </>
   );
 }

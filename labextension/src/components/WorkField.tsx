@@ -4,6 +4,7 @@ import type { JSX } from 'react';
 import type { IFields } from '../submit/fields';
 import type { SubmitForm } from '../submit/form';
 import { Field } from './Field';
+import { TextField } from './TextField';
 
 export interface IWorkFieldProps {
   form: SubmitForm;
@@ -68,23 +69,13 @@ function CommandField({ form, trans }: IWorkFieldProps): JSX.Element {
 
 function NotebookPath({ form, trans }: IWorkFieldProps): JSX.Element {
   return (
-    <Field
+    <TextField
+      form={form}
+      name="notebook"
       label={trans.__('Notebook')}
-      error={form.errors.notebook}
+      placeholder="train.ipynb"
       hint={trans.__('Its path in the repository.')}
-    >
-      {(id, describedBy) => (
-        <input
-          id={id}
-          aria-describedby={describedBy}
-          className="jp-mod-styled"
-          spellCheck={false}
-          placeholder="train.ipynb"
-          value={form.fields.notebook}
-          onChange={event => form.set('notebook', event.target.value)}
-        />
-      )}
-    </Field>
+    />
   );
 }
 

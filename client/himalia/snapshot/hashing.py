@@ -41,10 +41,7 @@ class Hashed:
 def hash_file(root: Path, path: str) -> Hashed:
     """Hash a file as it was at one moment: its state is the same before and after it was read."""
     for _ in range(TRIES):
-        try:
-            descriptor = os.open(root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError as error:
-            raise gone(path, error) from error
+        descriptor = _opened(root, path)
         try:
             before = _settled(descriptor)
             if not stat.S_ISREG(before.st_mode):
@@ -64,22 +61,17 @@ def hash_file(root: Path, path: str) -> Hashed:
 def read_content(root: Path, source: Source, digest: str) -> Iterator[bytes]:
     """Yield a content in blocks of BLOCK_BYTES but the last; raise LocalError when it is not what was hashed any more."""
     changed = LocalError(f"{source.path} changed while it was sent. Submit again.")
+    descriptor = _opened(root, source.path)
     try:
-        descriptor = os.open(root / source.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        raise gone(source.path, error) from error
-    try:
-        seen, offset = blake3(), source.offset
-        end = source.offset + source.length
-        while offset < end:
-            block = _read(descriptor, min(BLOCK_BYTES, end - offset), offset)
-            if block is None:
-                raise changed
+        seen, left = blake3(), source.length
+        for block in _blocks(descriptor, source.offset, source.length):
             seen.update(block)
-            offset += len(block)
-            if offset == end and seen.hexdigest() != digest:
+            left -= len(block)
+            if not left and seen.hexdigest() != digest:
                 raise changed
             yield block
+    except EOFError:
+        raise changed from None
     except OSError as error:
         raise gone(source.path, error) from error
     finally:
@@ -112,27 +104,44 @@ def _digests(descriptor: int, size: int) -> tuple[str, ...] | None:
     """Return the digests of a file's contents; None when it is shorter than it was."""
     digests = []
     offset = 0
-    for length in cut(size):
-        digest, end = blake3(), offset + length
-        while offset < end:
-            block = _read(descriptor, min(BLOCK_BYTES, end - offset), offset)
-            if block is None:
-                return None
-            digest.update(block)
-            offset += len(block)
-        digests.append(digest.hexdigest())
+    try:
+        for length in cut(size):
+            digest = blake3()
+            for block in _blocks(descriptor, offset, length):
+                digest.update(block)
+            digests.append(digest.hexdigest())
+            offset += length
+    except EOFError:
+        return None
     return tuple(digests)
 
 
-def _read(descriptor: int, length: int, offset: int) -> bytes | None:
-    """Return so many bytes; None where the file ends before."""
-    block = os.pread(descriptor, length, offset)
-    while 0 < len(block) < length:  # a signal, or a file system that gives less
+def _opened(root: Path, path: str) -> int:
+    """Open a file of a directory, and nothing that a link or a pipe leads to."""
+    try:
+        return os.open(root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise gone(path, error) from error
+
+
+def _blocks(descriptor: int, offset: int, length: int) -> Iterator[bytes]:
+    """Yield so many bytes from there on, in blocks of BLOCK_BYTES but the last; raise EOFError where the file ends before."""
+    end = offset + length
+    while offset < end:
+        block = _read(descriptor, min(BLOCK_BYTES, end - offset), offset)
+        yield block
+        offset += len(block)
+
+
+def _read(descriptor: int, length: int, offset: int) -> bytes:
+    """Return so many bytes; raise EOFError where the file ends before."""
+    block = b""
+    while len(block) < length:  # a signal, or a file system that gives less
         more = os.pread(descriptor, length - len(block), offset + len(block))
         if not more:
-            return None
+            raise EOFError
         block += more
-    return block or None
+    return block
 
 
 def _same(before: os.stat_result, after: os.stat_result) -> bool:

@@ -94,7 +94,8 @@ class Service:
         self.changes = Changes()
         self.rulebook = Rulebook(db, hub, self.site)
         self.ledger = Ledger(db, self.site, self.rulebook)
-        self.submitter = Submitter(db, engine, self.site, self.rulebook)
+        self.places = Places(db, engine, layout, self.site, self.clock)
+        self.submitter = Submitter(db, engine, self.site, self.rulebook, self.places)
         self.fetches = Fetches(db, contents, self.submitter, self.site, layout.fetches, self.wake)
         self.serving = Serving(db, engine, self.site, hub, layout, self.clock, self.rulebook)
         self.starter = Starter(db, hub, HubServers(hub.api, hub.token), self.site, self.clock, self._changed)
@@ -108,7 +109,6 @@ class Service:
         self.shares = Shares(db, self.site.gpus, self.clock, self.work.add)
         self.reconciler.shares = self.ledger.shares = self.shares
         self.disks = Disks(db, engine, self.site, self.work.add)
-        self.places = self.submitter.places = Places(db, engine, layout, self.site, self.clock)
         self.samples = Samples(engine)
         self.meters = Meters()
         self.clearing = Clearing(db, contents, self.site.limits.keep_unneeded, self.clock, self.meters)

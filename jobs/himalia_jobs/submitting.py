@@ -46,12 +46,12 @@ EXTENDABLE = frozenset({JobState.QUEUED, JobState.STARTING, JobState.RUNNING})
 class Submitter:
     """Turns requests into jobs."""
 
-    def __init__(self, db: Database, engine: Engine, site: Site, rulebook: Rulebook) -> None:
+    def __init__(self, db: Database, engine: Engine, site: Site, rulebook: Rulebook, places: Places) -> None:
         self.db = db
         self.engine = engine
         self.site = site
         self.rulebook = rulebook
-        self.places: Places | None = None  #: where somebody looks after the limits of storages
+        self.places = places
 
     async def submit(
         self, request: JobRequest, person: Person, nodes: list[Node], *, fetched: Source | None = None
@@ -73,8 +73,7 @@ class Submitter:
 
     async def must_have_room(self, person: Person, owner_id: str) -> None:
         """Raise DiskFull where a storage that the job would write to is above its limit."""
-        if self.places is not None:
-            await self.places.must_have_room(person, owner_id)
+        await self.places.must_have_room(person, owner_id)
 
     def checked(self, request: JobRequest, person: Person, nodes: list[Node]) -> dict[str, Any]:
         """Return a job's columns, checked; raise FieldError that names the field."""

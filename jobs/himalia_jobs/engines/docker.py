@@ -265,7 +265,12 @@ class LocalEngine(AttemptFiles):
             await self._check_epoch()
             await self._ends.must_be_over(attempt)  # the end is in the journal before the container goes
             # The Engine takes its time; what is kept of the working directories is sealed meanwhile, and they go.
-            await asyncio.gather(self._maker.remove(attempt), self._clear(attempt))
+            # Neither goes on behind the other's failure: whoever forgets it next would meet it.
+            for failure in await asyncio.gather(
+                self._maker.remove(attempt), self._clear(attempt), return_exceptions=True
+            ):
+                if failure is not None:
+                    raise failure
             await self._in_thread(self._journal.forgotten, attempt)
 
     async def _clear(self, attempt: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -189,3 +190,28 @@ async def test_no_job_ends_while_the_engine_does_not_answer(scene):
 
     with pytest.raises(EngineError):
         await scene.engine.status(ATTEMPT)
+
+
+async def test_a_removal_that_fails_leaves_nothing_at_work_for_whoever_tries_again(scene, monkeypatch):
+    scene.ends(77)
+    scene.record(code=0)
+    assert await scene.end_after(GONE_SECONDS)
+    failed, cleared = asyncio.Event(), []
+
+    async def remove(attempt: str) -> None:
+        failed.set()
+        raise EngineError("it will not go")
+
+    async def clear(attempt: str) -> None:
+        await failed.wait()
+        for _ in range(10):  # it has much to do
+            await asyncio.sleep(0)
+        cleared.append(attempt)
+
+    monkeypatch.setattr(scene.engine._maker, "remove", remove)
+    monkeypatch.setattr(scene.engine, "_clear", clear)
+
+    with pytest.raises(EngineError):
+        await scene.engine.forget(ATTEMPT)
+
+    assert cleared == [ATTEMPT]

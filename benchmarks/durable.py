@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from measuring import Bound, Report, cpu_of, in_turn, main
@@ -76,7 +77,7 @@ def moves(database: Database) -> Callable[[], float]:
     async def live(ids: list[str]) -> None:
         for job_id in ids:
             for state in LIFE:
-                assert await database.write(lambda db, job_id=job_id, state=state: move(db, job_id, state))  # type: ignore[misc]
+                assert await database.write(partial(move, job_id=job_id, state=state))
 
     def measured() -> float:
         ids = [add() for _ in range(LIVES)]

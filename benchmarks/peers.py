@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,7 +83,7 @@ def installed(name: str, install: Callable[[Path], Path], report: Report) -> Pat
 
 def compare(report: Report, rounds: int, kind: str, found: list[Peer]) -> None:
     """Run one after the other, each round all peers."""
-    taken = in_turn(rounds, {peer.name: (lambda peer=peer: peer.run(kind)) for peer in found})  # type: ignore[misc]
+    taken = in_turn(rounds, {peer.name: partial(peer.run, kind) for peer in found})
     for what, read in (
         ("submit answered", lambda seen: seen.taken),
         ("first instruction", lambda seen: seen.began),
@@ -97,7 +98,7 @@ def compare(report: Report, rounds: int, kind: str, found: list[Peer]) -> None:
 
 def many(report: Report, found: list[Peer]) -> None:
     """Submit many at once."""
-    taken = in_turn(1, {peer.name: (lambda peer=peer: peer.run_many(AT_ONCE)) for peer in found}, warm_up=False)  # type: ignore[misc]
+    taken = in_turn(1, {peer.name: partial(peer.run_many, AT_ONCE) for peer in found}, warm_up=False)
     for name, side in taken.items():
         beside = "" if name == OURS else f"{AT_ONCE} at once, {OURS}"
         report.add(f"{AT_ONCE} at once, {name}", "s", side.samples, beside=beside)

@@ -19,6 +19,7 @@ import httpx
 from .workload import AT_ONCE, NOTEBOOK, Seen, first_time, until
 
 PACKAGES = ("jupyter-scheduler==2.12.*", "jupyter-server==2.*", "ipykernel")
+WORKED_SECONDS = 2.0  #: that a notebook runs before its server is killed
 OVER = ("COMPLETED", "FAILED")  #: one that has not begun is told STOPPED
 
 
@@ -121,17 +122,21 @@ class JupyterScheduler:
         called = time.time()
         job_id = self.submit(NOTEBOOK)
         taken = time.time()
-        until(lambda: self.job(job_id)["status"] in OVER, pause_seconds=0.02)
+        self.ended(job_id, 0.02)
         ended = time.time()
         began = first_time(self.output(job_id))
         return Seen(taken=taken - called, began=began - called, line=ended - called, ended=ended - called)
+
+    def ended(self, job_id: str, pause_seconds: float) -> None:
+        """Wait for a job's end, asking so often."""
+        until(lambda: self.job(job_id)["status"] in OVER, pause_seconds=pause_seconds)
 
     def run_many(self, count: int = AT_ONCE) -> float:
         """Submit so many notebooks: all run at once, since it has no queue."""
         called = time.time()
         jobs = [self.submit(NOTEBOOK) for _ in range(count)]
         for job_id in jobs:
-            until(lambda job_id=job_id: self.job(job_id)["status"] in OVER, pause_seconds=0.1)  # type: ignore[misc]
+            self.ended(job_id, 0.1)
         return time.time() - called
 
     def submit_large(self, folder: Path) -> float:
@@ -142,14 +147,14 @@ class JupyterScheduler:
         begun = time.monotonic()
         job_id = self.submit(f"large/{NOTEBOOK}", folder=True)
         seconds = time.monotonic() - begun
-        until(lambda: self.job(job_id)["status"] in OVER, pause_seconds=0.1)
+        self.ended(job_id, 0.1)
         return seconds
 
     def killed(self) -> str:
         """Kill the Jupyter server while a notebook runs, and start it again."""
         job_id = self.submit("long.ipynb")
         until(lambda: self.job(job_id)["status"] == "IN_PROGRESS", pause_seconds=0.05)
-        time.sleep(2)
+        time.sleep(WORKED_SECONDS)
         self.stop(signal.SIGKILL)
         self.start()
         begun = time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from measuring.listening import Listener
 
@@ -40,8 +40,8 @@ class Ours:
 
     def submit(self, name: str, folder: Path | None = None) -> himalia.Job:
         """Submit a script or a notebook of a directory."""
-        what = {"notebook": name} if name.endswith(".ipynb") else {"command": ["python3", name]}
-        return himalia.submit(folder or self.folder, project="peers", client=self.client, **what)  # type: ignore[arg-type]
+        what: dict[str, Any] = {"notebook": name} if name.endswith(".ipynb") else {"command": ["python3", name]}
+        return himalia.submit(folder or self.folder, project="peers", client=self.client, **what)
 
     def run(self, kind: str) -> Seen:
         """Run one, following its log."""

@@ -68,6 +68,12 @@ def test_the_lab_extension_has_no_import_cycle():
     assert import_cycles(graph) == []
 
 
+def test_every_folder_with_modules_goes_into_the_wheel():
+    lacking = {str(file.parent.relative_to(ROOT)) for _, file in MODULES if not (file.parent / "__init__.py").exists()}
+
+    assert lacking == set()
+
+
 def test_a_cycle_is_found():
     assert import_cycles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})
     assert import_cycles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []

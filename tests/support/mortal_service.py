@@ -26,8 +26,7 @@ from himalia.units import GiB
 from himalia_jobs.bootclock import BootClock
 from himalia_jobs.engines.base import Node
 from himalia_jobs.engines.errors import EngineError
-from himalia_jobs.engines.fake import FakeEngine, FakeMachine, Faults
-from himalia_jobs.engines.fake_machine import BEGINNING
+from himalia_jobs.engines.fake import BEGINNING, FakeEngine, FakeMachine, Faults
 from himalia_jobs.gpu_modes import GPUModes, write_node
 from himalia_jobs.layout import DataLayout
 from himalia_jobs.reconcile import Reconciler

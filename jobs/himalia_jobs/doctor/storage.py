@@ -14,7 +14,7 @@ from ..disk.places import KINDS, Known, limit_of, read_known
 from ..disk.reserve import FEWEST_FILES
 from ..disk.words import Level
 from ..engines.disk import NO_LIMIT, DiskLimit
-from ..engines.project_quota import find_quota
+from ..engines.disk_use.project_quota import find_quota
 from ..engines.workspace import overlay_works
 from ..layout import DataLayout
 from ..store.looking import look_at

@@ -46,7 +46,7 @@ from .base import (
 from .bridges import Bridges
 from .calls import DockerCalls, is_missing, said
 from .disk import DiskPlace, DiskUse
-from .disk_meter import DiskMeter
+from .disk_use.meter import DiskMeter
 from .doors import Doors
 from .ends import Ends
 from .errors import (

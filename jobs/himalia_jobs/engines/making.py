@@ -19,7 +19,7 @@ from ..layout import DataLayout
 from .base import Exit, ExitReason, LaunchSpec, Observed, Phase
 from .calls import DockerCalls, is_conflict, is_full, is_gone, is_missing, said
 from .containers import create_body
-from .disk_meter import Container
+from .disk_use.meter import Container
 from .errors import (
     BrokenOff,
     EngineError,

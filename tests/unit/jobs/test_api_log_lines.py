@@ -17,7 +17,7 @@ from himalia.line_patterns import LONGEST_LINE, LinePattern
 from himalia.states import JobState
 from himalia_jobs.api import log_reading
 from himalia_jobs.api.log_reading import LogReader, Wish
-from himalia_jobs.engines.fake_logs import FakeLogs
+from himalia_jobs.engines.fake import FakeLogs
 
 TEN = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 LOG = b"epoch 1\nloss 0.9\nepoch 2\nloss 0.5\nepoch 3\nloss 0.2"

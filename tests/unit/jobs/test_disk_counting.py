@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from himalia.units import GiB, MiB
-from himalia_jobs.engines import counting
-from himalia_jobs.engines.counting import Walk
-from himalia_jobs.engines.open_deleted import deleted_but_open, processes_of
+from himalia_jobs.engines.disk_use import counting
+from himalia_jobs.engines.disk_use.counting import Walk
+from himalia_jobs.engines.disk_use.open_deleted import deleted_but_open, processes_of
 
 CONTAINER = "c" * 64
 

@@ -12,9 +12,9 @@ import pytest_asyncio
 
 from himalia.ids import new_id
 from himalia.units import GiB, MiB
-from himalia_jobs.engines import disk_meter
 from himalia_jobs.engines.disk import DiskLimit, DiskPlace, DiskUse
-from himalia_jobs.engines.disk_meter import Container, DiskMeter
+from himalia_jobs.engines.disk_use import meter as disk_meter
+from himalia_jobs.engines.disk_use.meter import Container, DiskMeter
 from himalia_jobs.engines.errors import Unknown
 from himalia_jobs.layout import DataLayout
 

@@ -11,10 +11,11 @@ import pytest
 import pytest_asyncio
 
 from himalia.units import GiB, MiB
-from himalia_jobs.engines import disk_meter, project_quota
 from himalia_jobs.engines.disk import DiskLimit, DiskPlace
-from himalia_jobs.engines.disk_meter import DiskMeter
-from himalia_jobs.engines.project_quota import (
+from himalia_jobs.engines.disk_use import meter as disk_meter
+from himalia_jobs.engines.disk_use import project_quota
+from himalia_jobs.engines.disk_use.meter import DiskMeter
+from himalia_jobs.engines.disk_use.project_quota import (
     ATTRIBUTES,
     INHERITED,
     OURS,

@@ -10,8 +10,7 @@ from mortal_service import ENDS, running, ticks
 from himalia.reasons import Reason
 from himalia.states import JobState
 from himalia_jobs.engines.errors import NotSent
-from himalia_jobs.engines.fake import Fault, Program
-from himalia_jobs.engines.fake_machine import BEGINNING
+from himalia_jobs.engines.fake import BEGINNING, Fault, Program
 from himalia_jobs.runner import LOOK_AGAIN_SECONDS, request_cancel
 from himalia_jobs.store import jobs, leases
 

@@ -12,8 +12,7 @@ from himalia.moments import stamp
 from himalia.queueing import Queue
 from himalia.reasons import Reason
 from himalia.states import JobState
-from himalia_jobs.engines.fake import FakeMachine, Program
-from himalia_jobs.engines.fake_machine import BEGINNING
+from himalia_jobs.engines.fake import BEGINNING, FakeMachine, Program
 from himalia_jobs.queue import Line
 from himalia_jobs.runner import request_cancel
 from himalia_jobs.store import Database, jobs

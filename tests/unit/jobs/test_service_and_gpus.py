@@ -20,8 +20,7 @@ from himalia.ids import new_id
 from himalia.states import JobState
 from himalia_jobs.contents import ContentStore
 from himalia_jobs.engines.base import EngineEvent, EngineEventKind
-from himalia_jobs.engines.fake import FakeEngine, FakeMachine, Program
-from himalia_jobs.engines.fake_machine import BEGINNING
+from himalia_jobs.engines.fake import BEGINNING, FakeEngine, FakeMachine, Program
 from himalia_jobs.layout import DataLayout
 from himalia_jobs.service import Service
 from himalia_jobs.store import Database, jobs, leases, slots

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .disk import DiskLimit
+from ..disk import DiskLimit
 
 GET_ATTRIBUTES, SET_ATTRIBUTES = 0x801C581F, 0x401C5820  #: FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR
 ATTRIBUTES = struct.Struct("=5I8x")  #: struct fsxattr: flags, extent size, extents, project, copy-on-write extent size

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from himalia.units import GiB
 
-from ..layout import DataLayout
+from ...layout import DataLayout
+from ..disk import DiskLimit, DiskPlace, DiskUse
+from ..errors import EngineError
 from .counting import Count, Walk
-from .disk import DiskLimit, DiskPlace, DiskUse
-from .errors import EngineError
 from .open_deleted import deleted_but_open, processes_of
 from .project_quota import ProjectQuota, find_quota
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .base import Collected, Exit, Observed
+from ..base import Collected, Exit, Observed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,29 +1,18 @@
-"""FakeEngine: the engine contract in memory, for tests of everything that uses an engine.
-
-    machine = FakeMachine()
-    machine.programs[("python3", "train.py")] = Program(output=b"done", artifacts={"model.txt": b"42"})
-    engine = FakeEngine(machine)
-
-The machine outlives the engine: a second `FakeEngine` on it is the service after a crash. `Faults` decides, from a seed or
-from a plan, which messages between the two are lost, delayed or doubled.
-"""
+"""One service's way to a machine in memory: the engine contract, with messages that go wrong."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import random
 import tempfile
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, TypeVar
 
 from himalia.gpus import Slot
 
-from .base import (
+from ..base import (
     LOCAL,
     ArtifactEntry,
     Collected,
@@ -44,50 +33,13 @@ from .base import (
     Phase,
     Usage,
 )
-from .disk import DiskPlace, DiskUse
-from .errors import EngineError, ImageMissing, NodeUnknown, NotSent, Unknown
-from .fake_containers import FakeContainer, FakeEntry, Program
-from .fake_machine import BEGINNING, FakeMachine
-
-__all__ = ["FakeContainer", "FakeEngine", "FakeEntry", "FakeMachine", "Fault", "Faults", "Program"]
+from ..disk import DiskPlace, DiskUse
+from ..errors import EngineError, ImageMissing, NodeUnknown, NotSent, Unknown
+from .faults import Fault, Faults
+from .machine import BEGINNING, FakeMachine
 
 Result = TypeVar("Result")
 LOG_SECONDS = 0.05  #: this engine does not hear of what is printed: it looks
-
-
-class Fault(StrEnum):
-    """What can happen to a message."""
-
-    REFUSED = "refused"  #: not sent: nothing was done
-    LOST = "lost"  #: sent and never arrived
-    UNANSWERED = "unanswered"  #: took effect, but the answer was lost
-    DELAYED = "delayed"  #: takes effect some time later
-    DOUBLED = "doubled"  #: takes effect now, and once more later
-
-
-#: Messages that change something may also come late or twice; the answer to a question that comes late is no answer.
-OF_QUESTIONS = (Fault.REFUSED, Fault.LOST)
-
-
-@dataclass(kw_only=True)
-class Faults:
-    """Which messages go wrong: the `plan` first (by method, one fault a call), then chance from the seed."""
-
-    seed: int = 0
-    chance: float = 0.0  #: that a message goes wrong
-    hints_lost: float = 0.0  #: that an event is not told
-    plan: defaultdict[str, list[Fault]] = field(default_factory=lambda: defaultdict(list))
-
-    def __post_init__(self) -> None:
-        self.random = random.Random(self.seed)
-
-    def of(self, method: str, *, question: bool) -> Fault | None:
-        """Return what happens to this message."""
-        if self.plan[method]:
-            return self.plan[method].pop(0)
-        if self.random.random() >= self.chance:
-            return None
-        return self.random.choice(OF_QUESTIONS if question else tuple(Fault))
 
 
 class FakeEngine:

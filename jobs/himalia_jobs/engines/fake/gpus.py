@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from himalia.gpus import Slot, SlotHealth
 
-from .base import Door, GPUHolder, GPUState, GPUUse, GPUUser, Observed, Phase
+from ..base import Door, GPUHolder, GPUState, GPUUse, GPUUser, Observed, Phase
 
 
 class FakeGPUs:

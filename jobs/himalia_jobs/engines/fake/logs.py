@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from .base import LogChunk, LogTime
-from .errors import OffsetPastEnd
+from ..base import LogChunk, LogTime
+from ..errors import OffsetPastEnd
 
 
 @dataclass(kw_only=True)

@@ -16,7 +16,7 @@ from typing import Literal
 from himalia.gpus import Slot
 from himalia.units import GiB
 
-from .base import (
+from ..base import (
     LOCAL,
     ArtifactEntry,
     Collected,
@@ -30,8 +30,8 @@ from .base import (
     Observed,
     Phase,
 )
-from .disk import DiskPlace, DiskUse
-from .errors import (
+from ..disk import DiskPlace, DiskUse
+from ..errors import (
     Conflict,
     Finished,
     ImageMissing,
@@ -43,9 +43,9 @@ from .errors import (
     Unknown,
     WorkspaceCorrupt,
 )
-from .fake_containers import FakeContainer, FakeEntry, Program
-from .fake_gpus import FakeGPUs
-from .fake_logs import FakeLogs
+from .containers import FakeContainer, FakeEntry, Program
+from .gpus import FakeGPUs
+from .logs import FakeLogs
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 TERM, KILL, SIGNALLED = 15, 9, 128

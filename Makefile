@@ -81,7 +81,7 @@ isolation: setup build/test-tools.stamp build/engines/trixie.stamp  ## show what
 campaign: setup build/test-tools.stamp build/engines/trixie.stamp  ## long runs of faults, with a table of what came of them (two hours)
 	@HIMALIA_CAMPAIGN=1 $(AS_ROOT) $(PYTEST) -q -s tests/faults tests/unit/jobs/test_recovery_steps.py \
 	  tests/unit/jobs/test_recovery_chaos.py tests/unit/jobs/test_cancel_races.py tests/unit/jobs/test_ledger_histories.py \
-	  tests/unit/jobs/test_api_crowd.py tests/integration/jobs/test_isolation.py
+	  tests/integration/jobs/test_isolation.py
 
 test-gpu: build/venv.stamp  ## tests on a machine with an NVIDIA GPU
 	@$(PYTEST) -q -m gpu tests/gpu

@@ -106,7 +106,7 @@ FAULTS: dict[str, dict[int, str]] = {
         90: "The address of a Git repository is made to do harm.",
         91: "A request with a token fails.",
         92: "A list is asked for with a limit or a place that cannot be.",
-        93: "Many follow at once (60 here, 200 in a campaign), and half of them never read.",
+        93: "A thousand follow at once, and half of them never read.",
         94: "A body is deep, huge or no JSON.",
         95: "Parts of a file are asked for that are not there, overlap, or are a thousand.",
         96: "The hub is away.",

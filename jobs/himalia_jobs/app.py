@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import fcntl
 import logging
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -40,6 +41,8 @@ BODY_SECONDS = 900.0  #: within which a body has to come that is no upload: a sl
 SMALLEST_DATABASE_BYTES = 512  #: SQLite takes a smaller file for an empty database
 ENGINE_RETRY_SECONDS = 5.0
 CLOSE_SECONDS = 3.0
+MOST_FILES = 65_536
+BACKLOG = 1024  #: connections that wait to be taken: after a restart everybody's tabs come back at once
 
 
 class OneLine(logging.Formatter):
@@ -62,10 +65,18 @@ def main(config: Path | None, adopt: bool) -> None:
         settings = read_settings(config, adopt=adopt)
     except LocalError as error:
         raise click.ClickException(error.message) from error
+    _allow_many_files()
     try:
         asyncio.run(serve(settings))
     except LocalError as error:
         raise click.ClickException(error.message) from error
+
+
+def _allow_many_files() -> None:
+    """Have as many connections and files open as this process may: each tab that listens is one, and the usual is 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, MOST_FILES) if most > 0 else MOST_FILES, most))
 
 
 async def serve(settings: Settings) -> None:
@@ -109,7 +120,7 @@ async def _run(
     port = settings.site.platform.service_port
     for address in dict.fromkeys(["127.0.0.1", gateway or "127.0.0.1"]):
         try:
-            server.add_sockets(bind_sockets(port, address))
+            server.add_sockets(bind_sockets(port, address, backlog=BACKLOG))
         except OSError as error:
             raise LocalError(
                 f"Port {port} on {address} is taken ({error.strerror}). Set [platform] service_port in himalia.toml."

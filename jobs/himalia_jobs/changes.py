@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 CROWD = 20  #: so many may ask at once
-TURN_SECONDS = 0.002  #: what each more of them makes all wait on average, so that the service has time for others
+TURN_SECONDS = 0.0005  #: what each more of them makes all wait on average, so that the service has time for others
 
 
 class Changes:

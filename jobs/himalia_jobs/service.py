@@ -33,6 +33,7 @@ from .layout import DataLayout
 from .ledger import Ledger
 from .membership import Membership
 from .metering import Meters
+from .news import News
 from .notices import Notices
 from .operating import Operating
 from .people import People
@@ -92,6 +93,7 @@ class Service:
         self.gateway = gateway  #: the host's address on the servers' network
         self.clock = BootClock()
         self.changes = Changes()
+        self.news = News(db, self.changes)
         self.rulebook = Rulebook(db, hub, self.site)
         self.ledger = Ledger(db, self.site, self.rulebook)
         self.places = Places(db, engine, layout, self.site, self.clock)

@@ -81,6 +81,7 @@ class OwnService:
         self.hub = HubThread(hub_port, machine.enter_network if machine else None)
         self._door = Doorway(machine, self.port) if machine else None
         self.process: subprocess.Popen[bytes] | None = None
+        self.program: tuple[str | Path, ...] = (Path(sys.executable).with_name("himalia-service"),)
         self.environment: dict[str, str] = {}  #: what the process gets beside the test's own
         self._clients: dict[str, himalia.Client] = {}
 
@@ -96,10 +97,9 @@ class OwnService:
 
     def begin(self, *options: str) -> None:
         """Start the process, and wait for nothing."""
-        program = Path(sys.executable).with_name("himalia-service")
         with (self.folder / "service.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*(self.machine.inside if self.machine else ()), program, "--config", self.config, *options],
+                [*(self.machine.inside if self.machine else ()), *self.program, "--config", self.config, *options],
                 stdout=log,
                 stderr=log,
                 env=os.environ | ({"DOCKER_HOST": self.machine.host} if self.machine else {}) | self.environment,

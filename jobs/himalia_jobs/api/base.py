@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
+import socket
+import struct
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
@@ -31,6 +34,7 @@ ANOTHER_PAGE = "The request came from another page. Reload the page and try agai
 Model = TypeVar("Model", bound=BaseModel)
 ASK_AGAIN_SECONDS = 60.0  #: on a stream that stays open, who reads it is asked for so often
 STALLED_SECONDS = 120.0  #: after which somebody who takes nothing of what was sent is let go
+STREAM_BYTES = 32 * 1024  #: that the kernel is asked to hold for a reader of events; it takes twice as much
 
 
 class HimaliaHandler(HubOAuthenticated, RequestHandler):
@@ -88,8 +92,23 @@ class HimaliaHandler(HubOAuthenticated, RequestHandler):
             async with asyncio.timeout(STALLED_SECONDS):
                 await self.flush()
         except TimeoutError as error:
-            self.request.connection.close()  # type: ignore[union-attr]  # a request that is answered has one
+            self._hang_up()
             raise StreamClosedError from error
+
+    def hold_little(self) -> None:
+        """Let the kernel hold little for who is slow to read what is sent to many; else it takes megabytes for each."""
+        with contextlib.suppress(OSError):
+            self._socket().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, STREAM_BYTES)
+
+    def _hang_up(self) -> None:
+        """Let go of a connection with what was not taken: a reset tells the asker, and leaves nothing with the kernel."""
+        with contextlib.suppress(OSError):
+            self._socket().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.request.connection.close()  # type: ignore[union-attr]  # a request that is answered has one
+
+    def _socket(self) -> socket.socket:
+        found: socket.socket = self.request.connection.stream.socket  # type: ignore[union-attr]
+        return found
 
     def check_xsrf_cookie(self) -> None:
         """Refuse a page that is not ours; a request with a token in its header needs no cookie.

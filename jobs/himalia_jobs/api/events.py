@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
 
-from sqlalchemy import RowMapping
 from tornado.iostream import StreamClosedError
 
 from himalia.errors import FieldError
 from himalia.models import Event, EventKind
 
-from ..store import events, jobs
+from ..news import Change
+from ..store import events
 from ..store.clock import from_text, now_text
 from ..views import summary
 from .base import HimaliaHandler
 
 KEEP_ALIVE_SECONDS = 15.0
-BATCH = 50  #: events that are held for somebody at once
+BATCH = 50  #: events that are gathered for somebody at once
+PIECE_BYTES = 16 * 1024  #: about so much is held for who is slow to take it
 
 
 class EventsHandler(HimaliaHandler):
@@ -31,6 +31,7 @@ class EventsHandler(HimaliaHandler):
         if last and not (last.isascii() and last.isdigit() and len(last) < 20):
             raise FieldError("Last-Event-ID", "It must be the `seq` of an event.")
         try:
+            self.hold_little()
             with self.service.changes.listening():
                 await self._stream(int(last) if last else None)
         except StreamClosedError:
@@ -41,15 +42,13 @@ class EventsHandler(HimaliaHandler):
         if last is None or last > newest or last < first - 1:
             last = newest
             await self._send([Event(seq=newest, at=from_text(now_text()), kind=EventKind.RESYNC)])
-        line = self.service.line_number
+        line, looked = self.service.line_number, last
         while await self.may_go_on():
             seen = self.service.changes.number
-            found = await self.service.db.read(
-                partial(events.after, seq=last, owner_ids=self.person.owner_ids, limit=BATCH)
-            )
+            found, looked = await self.service.news.after(looked, self.person.owner_ids, self._concerns, BATCH)
             if found:
                 last = int(found[-1]["seq"])
-                await self._send(await self._events([row for row in found if self._concerns(row)]))
+                await self._send(await self._events(found))
                 await self.service.changes.turn()
                 continue
             if self.service.line_number != line:
@@ -62,36 +61,45 @@ class EventsHandler(HimaliaHandler):
                 await self.taken()
             await self.service.changes.turn()
 
-    def _concerns(self, row: RowMapping) -> bool:
+    def _concerns(self, change: Change) -> bool:
         """Tell whether an event is for who asks: who sees everybody's jobs is not told everybody's notices."""
-        return bool(row["kind"] != EventKind.NOTICE or row["owner_id"] == self.person.id)
+        return bool(change["kind"] != EventKind.NOTICE or change["owner_id"] == self.person.id)
 
-    async def _events(self, found: Sequence[RowMapping]) -> list[Event]:
+    async def _events(self, found: Sequence[Change]) -> Iterator[Event]:
         """Return the events with today's summaries; of several about one job only the last carries it."""
-        newest = {_about(row): row["seq"] for row in found}
-        kept = [row for row in found if newest[_about(row)] == row["seq"]]
-        ids = [row["job_id"] for row in kept if row["kind"] == EventKind.JOB]
-        records = await self.service.db.read(lambda db: {job_id: jobs.find(db, job_id) for job_id in ids})
+        newest = {_about(one): one["seq"] for one in found}
+        kept = [one for one in found if newest[_about(one)] == one["seq"]]
+        ids = [one["job_id"] for one in kept if one["kind"] == EventKind.JOB]
+        records = await self.service.news.jobs(ids) if ids else {}
         line, person = self.service.line, self.person
-        return [
+        return (
             Event(
-                seq=row["seq"],
-                at=from_text(row["at"]),
-                kind=EventKind(row["kind"]),
-                job_id=row["job_id"],
-                job=summary(record, line, person) if (record := records.get(row["job_id"])) else None,
-                detail=row["detail"] if row["kind"] == EventKind.INTERVENTION else "",
+                seq=one["seq"],
+                at=from_text(one["at"]),
+                kind=EventKind(one["kind"]),
+                job_id=one["job_id"],
+                job=summary(record, line, person) if (record := records.get(one["job_id"])) else None,
+                detail=one["detail"] if one["kind"] == EventKind.INTERVENTION else "",
             )
-            for row in kept
-        ]
+            for one in kept
+        )
 
-    async def _send(self, batch: Sequence[Event]) -> None:
-        self.write("".join(f"id: {one.seq}\nevent: {one.kind}\ndata: {one.model_dump_json()}\n\n" for one in batch))
-        del batch  # who is slow to take it holds its text alone
-        await self.taken()
+    async def _send(self, batch: Iterable[Event]) -> None:
+        """Send events in pieces, each once the one before it is taken."""
+        piece, size = [], 0
+        for one in batch:
+            piece.append(f"id: {one.seq}\nevent: {one.kind}\ndata: {one.model_dump_json()}\n\n")
+            size += len(piece[-1])
+            if size >= PIECE_BYTES:
+                self.write("".join(piece))
+                piece, size = [], 0
+                await self.taken()
+        if piece:
+            self.write("".join(piece))
+            await self.taken()
 
 
-def _about(row: RowMapping) -> str:
+def _about(one: Change) -> str:
     """Return what an event is about: of several about the same only the last is told. Each intervention is told."""
-    about = row["seq"] if row["kind"] == EventKind.INTERVENTION else row["job_id"] or row["kind"]
+    about = one["seq"] if one["kind"] == EventKind.INTERVENTION else one["job_id"] or one["kind"]
     return str(about)

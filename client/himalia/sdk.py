@@ -311,7 +311,7 @@ def _check_files(scanned: Scan, request: JobRequest) -> None:
 def _scanned(directory: Path | str, me: Me) -> Scan:
     """Return what is in a directory; raise HimaliaError when it is nothing, or more than can be sent."""
     scanned = scan(directory, most_entries=me.most_workspace_entries)
-    if not any(entry.type is not EntryType.DIR for entry in scanned.entries):
+    if scanned.has_only_directories:
         why = "all of it is left out by the ignore rules" if scanned.left_out else "it is empty"
         raise LocalError(
             f"There is nothing to submit in {scanned.root}: {why}. Go to the directory of your code first."

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from .found import LeftOut, Scan
 from .naming import project_name
 from .pack import Packed, pack
-from .scan import LeftOut, Scan, refuse_too_large, scan
+from .scan import refuse_too_large, scan
 from .send import Progress, SnapshotTransport, send
 
 __all__ = [

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from zlib import crc32
+
+from .found import State
 
 MOST_ROWS = 2_000_000
 #: A clock ticks in steps (a file system's of up to two seconds): what changed this late could change again unseen.
@@ -39,24 +40,24 @@ class HashCache:
         self._new: list[tuple[Any, ...]] = []
         self._db = _opened(file)
 
-    def find(self, states: Sequence[os.stat_result]) -> list[Chunks | None]:
+    def find(self, states: Sequence[State]) -> list[Chunks | None]:
         """Return the digests of files in these states, in their order."""
         if self._db is None:
             return [None] * len(states)
         rows: dict[tuple[int, int], tuple[Any, ...]] = {}
         try:
-            for device in {state.st_dev for state in states}:
-                inodes = sorted({state.st_ino for state in states if state.st_dev == device})
+            for device in {state.device for state in states}:
+                inodes = sorted({state.inode for state in states if state.device == device})
                 rows.update(_rows(self._db, device, inodes))
         except sqlite3.Error:
             self._give_up()
-        return [_digests(rows.get((state.st_dev, state.st_ino)), state) for state in states]
+        return [_digests(rows.get((state.device, state.inode)), state) for state in states]
 
-    def put(self, state: os.stat_result, chunks: Chunks, read_at_ns: int) -> None:
+    def put(self, state: State, chunks: Chunks, read_at_ns: int) -> None:
         """Remember the digests of a file in this state, unless it had just changed when it was read."""
-        if read_at_ns - state.st_ctime_ns < SETTLED_NS:
+        if read_at_ns - state.changed_ns < SETTLED_NS:
             return
-        key = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+        key = state[1:]
         digests = bytes.fromhex("".join(chunks))
         self._new.append((*key, digests, _sum(digests, key)))
 
@@ -154,16 +155,16 @@ def _rows(
             yield (device, row[5]), row
 
 
-def _digests(row: tuple[Any, ...] | None, state: os.stat_result) -> Chunks | None:
+def _digests(row: tuple[Any, ...] | None, state: State) -> Chunks | None:
     """Return the digests of a row, where it is of this state and whole."""
     if row is None:
         return None
     size, modified, changed, digests, told, inode = row
-    if size != state.st_size or modified != state.st_mtime_ns or changed != state.st_ctime_ns:
+    if (size, modified, changed) != state[3:]:
         return None
     if not isinstance(digests, bytes) or len(digests) % DIGEST_BYTES:
         return None
-    if told != _sum(digests, (state.st_dev, inode, size, modified, changed)):
+    if told != _sum(digests, state[1:]):
         return None
     text = digests.hex()
     if len(digests) == DIGEST_BYTES:

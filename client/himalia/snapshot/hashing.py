@@ -15,6 +15,7 @@ from blake3 import blake3
 
 from ..errors import LocalError
 from .chunks import cut
+from .found import State
 
 BLOCK_BYTES = 1024 * 1024
 TRIES = 3
@@ -33,7 +34,7 @@ class Source:
 class Hashed:
     """The digests of a file in a state."""
 
-    state: os.stat_result
+    state: State
     chunks: tuple[str, ...]
     read_at_ns: int
 
@@ -50,7 +51,7 @@ def hash_file(root: Path, path: str) -> Hashed:
             chunks = _digests(descriptor, before.st_size)
             after = os.fstat(descriptor)
             if chunks is not None and _same(before, after):
-                return Hashed(state=after, chunks=chunks, read_at_ns=read_at_ns)
+                return Hashed(state=State.of(after), chunks=chunks, read_at_ns=read_at_ns)
         except OSError as error:
             raise gone(path, error) from error
         finally:

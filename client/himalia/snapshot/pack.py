@@ -18,8 +18,8 @@ from ..models import Entry, EntryType, Manifest
 from . import wire
 from .cache import Chunks, HashCache
 from .chunks import LAYOUTS, cut, lengths_of
+from .found import Found, Scan
 from .hashing import Hashed, Source, hash_file, read_content
-from .scan import Found, Scan
 
 HASH_THREADS = 8  #: what is hashed is brought to the disk first, and many files share its flushes
 HASHED_AHEAD = 64
@@ -104,7 +104,7 @@ class Packed:
 
 def pack(scanned: Scan, *, cache: HashCache | None = None, progress: Progress | None = None) -> Packed:
     """Hash what was scanned; what has not changed since last time is taken from the cache."""
-    count = len(scanned.entries)
+    count = scanned.entry_count
     seen = _seen(scanned) if cache is not None and count >= LARGE_TREE else None
     known = cache.find_tree(seen) if cache is not None and seen is not None else None
     if cache is not None and known is not None:
@@ -147,16 +147,17 @@ def _rows(scanned: Scan, cache: HashCache | None, progress: Progress | None) -> 
     return tuple(rows), hashed
 
 
-def _seen(scanned: Scan) -> bytes:
-    """Return a digest of all that was found, each file in its state: whoever finds the same has the same snapshot."""
-    found = [
-        (path, mode, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
-        if state is not None
-        else (path, mode, kind.value, target)
-        for path, kind, mode, _, target, state in scanned.entries
-    ]
+def _seen(scanned: Scan) -> bytes | None:
+    """Return a digest of all that was found, each file in its state: whoever finds the same has the same snapshot.
+
+    None where the state of some is not known.
+    """
+    if any(found.type is EntryType.FILE for found in scanned.others):
+        return None
+    files = [(files.directory, "\0".join(files.names), files.states.tobytes()) for files in scanned.files]
+    others = [(found.path, found.type.value, found.mode, found.target) for found in scanned.others]
     # Version 2 writes equal values alike; the layout is part of it, for another one gives other digests.
-    return blake3(marshal.dumps((found, str(LAYOUTS[0])), 2)).digest()
+    return blake3(marshal.dumps((files, others, str(LAYOUTS[0])), 2)).digest()
 
 
 def manifest_digest(manifest: Manifest) -> str:
@@ -234,4 +235,4 @@ def _taken(hashed: tuple[int, Chunks, bool] | Future[Hashed], cache: HashCache |
     done = hashed.result()
     if cache is not None:
         cache.put(done.state, done.chunks, done.read_at_ns)
-    return done.state.st_size, done.chunks, True
+    return done.state.size_bytes, done.chunks, True

@@ -6,8 +6,9 @@ directory's `.himaliaignore`) sends it after all.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
+from fnmatch import translate
 
 SECRETS = "secrets"
 HISTORY = "history"
@@ -76,6 +77,7 @@ SUSPECTS = (
     *("id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "*.pem", "*.key", "*.p12", "*.pfx", "*.kdbx"),
     *("credentials.json", "service-account*.json", "kaggle.json", "secrets.toml", "secrets.yaml", "secrets.json"),
 )
+_SUSPECT = re.compile("|".join(map(translate, SUSPECTS)))
 EXAMPLES = (".example", ".sample", ".template", ".dist", ".pub")  #: what ends so is none
 MOST_NAMED = 3
 
@@ -106,4 +108,4 @@ def told_of(found: list[str]) -> str:
 
 
 def _is_suspect(name: str) -> bool:
-    return not name.endswith(EXAMPLES) and any(fnmatchcase(name, pattern) for pattern in SUSPECTS)
+    return _SUSPECT.match(name) is not None and not name.endswith(EXAMPLES)

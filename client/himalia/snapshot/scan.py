@@ -2,73 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from ..errors import LocalError, TooLarge
 from ..models import EntryType
 from ..settings import home_directories
 from ..units import format_size
+from .found import FIELDS, Files, Found, LeftOut, Scan, numbers
 from .ignore import ALWAYS, Ignore
-from .private import suspects
 
 MOST_COUNTED = 20_000  #: entries of a directory that is left out, looked at for its size
 DEEPEST = 200
 MOST_NAMED = 3
-
-
-class Found(NamedTuple):
-    """One entry that will be sent."""
-
-    path: str
-    type: EntryType
-    mode: int
-    size_bytes: int = 0
-    target: str = ""
-    state: os.stat_result | None = None  #: of a file, as it was found
-
-
-@dataclass(frozen=True, kw_only=True)
-class LeftOut:
-    """Something that will not be sent, and the rule that says so."""
-
-    path: str
-    size_bytes: int
-    rule: str
-    is_dir: bool = False
-    at_least: bool = False  #: too many entries to count: it has more bytes than are told
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scan:
-    """What is in a directory."""
-
-    root: Path
-    entries: tuple[Found, ...]
-    left_out: tuple[LeftOut, ...]
-
-    @property
-    def file_count(self) -> int:
-        """Number of files."""
-        return sum(1 for entry in self.entries if entry.type is EntryType.FILE)
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of all files."""
-        return sum(entry.size_bytes for entry in self.entries)
-
-    def suspects(self) -> list[str]:
-        """Return the files whose names are those of keys and passwords."""
-        return suspects(entry.path for entry in self.entries if entry.type is EntryType.FILE)
-
-    def largest(self, count: int = 5) -> list[Found]:
-        """Return the largest files."""
-        files = (entry for entry in self.entries if entry.type is EntryType.FILE)
-        return sorted(files, key=lambda entry: -entry.size_bytes)[:count]
+KIND, FILE = 0o170000, 0o100000  #: of a mode, as numbers: asked for each file
+NO_DIRECTORY = frozenset({errno.ENOTDIR, errno.ELOOP})
 
 
 def scan(directory: Path | str, *, most_entries: int | None = None, homes: Iterable[Path] | None = None) -> Scan:
@@ -85,11 +36,10 @@ def scan(directory: Path | str, *, most_entries: int | None = None, homes: Itera
         raise LocalError(f"{directory} is no directory. Submit the directory that it is in.")
     if root == Path("/"):
         raise LocalError("The root directory cannot be submitted. Go to the directory of your code first.")
-    left_out: list[LeftOut] = []
-    entries: list[Found] = []
-    _Walk(str(root), Ignore(str(root), _resolved(homes)), entries, left_out, most_entries).enter("", 0)
-    entries.sort()  # by path: each is there once
-    return Scan(root=root, entries=tuple(entries), left_out=tuple(sorted(left_out, key=lambda entry: entry.path)))
+    walk = _Walk(str(root), Ignore(str(root), _resolved(homes)), most_entries)
+    walk.enter("", 0)
+    left_out = sorted(walk.left_out, key=lambda entry: entry.path)
+    return Scan(root=root, files=tuple(walk.files), others=tuple(walk.others), left_out=tuple(left_out))
 
 
 def _resolved(homes: Iterable[Path] | None) -> list[str]:
@@ -112,15 +62,17 @@ def refuse_too_large(scanned: Scan, most_bytes: int) -> None:
     )
 
 
-@dataclass(frozen=True)
 class _Walk:
     """A walk from the root down; what is found is added to the lists."""
 
-    root: str
-    ignore: Ignore
-    entries: list[Found]
-    left_out: list[LeftOut]
-    most_entries: int | None
+    def __init__(self, root: str, ignore: Ignore, most_entries: int | None) -> None:
+        self.files: list[Files] = []
+        self.others: list[Found] = []
+        self.left_out: list[LeftOut] = []
+        self._root = root
+        self._ignore = ignore
+        self._most_entries = most_entries
+        self._count = 0
 
     def enter(self, directory: str, depth: int) -> None:
         """Walk a directory."""
@@ -128,76 +80,89 @@ class _Walk:
             raise LocalError(
                 f"{directory[:80]}… lies more than {DEEPEST} directories deep. Leave it out in .himaliaignore."
             )
-        listed = _listed(self.root, directory)
-        self.ignore.enter(directory, {entry.name for entry in listed})
-        is_plain = self.ignore.is_plain(directory)
+        full = f"{self._root}/{directory}" if directory else self._root
+        descriptor = _opened(full, directory)
+        if descriptor is None:
+            return
+        try:
+            inner = self._look_over(descriptor, directory, full)
+        finally:
+            os.close(descriptor)
+        for name in inner:
+            self.enter(name, depth + 1)
+
+    def _look_over(self, descriptor: int, directory: str, full: str) -> list[str]:
+        """Take what lies in an open directory; return the directories in it that are sent."""
+        with os.scandir(descriptor) as found:  # each is looked at by its name alone: the way to it is not gone again
+            listed = list(found)
+        there = {entry.name for entry in listed}
+        self._ignore.enter(directory, there)
+        # Nearly all directories are so: of a file in them its kind decides.
+        is_plain = self._ignore.is_plain(directory) and ALWAYS.isdisjoint(there) and "".join(there).isascii()
         prefix = f"{directory}/" if directory else ""
+        names: list[str] = []
+        states: list[int] = []
+        inner: list[str] = []
         for entry in listed:
-            name = entry.name
-            path = prefix + name
-            state = _look(entry, path)
-            if state is None:
+            try:
+                state = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
                 continue
-            kind = stat.S_IFMT(state.st_mode)
-            if is_plain and kind == stat.S_IFREG and name not in ALWAYS and path.isascii():  # nearly all are so
-                self.entries.append(Found(path, EntryType.FILE, state.st_mode & 0o777, state.st_size, "", state))
+            except OSError as error:
+                raise _unreadable(prefix + entry.name, error) from error
+            kind = state.st_mode & KIND
+            if not (is_plain and kind == FILE) and not self._takes(entry.name, directory, full, state):
                 continue
-            self._take(entry, directory, path, state, depth)
-        if self.most_entries is not None and len(self.entries) > self.most_entries:
+            if kind == FILE:
+                names.append(entry.name)
+                states += FIELDS(state)
+            elif kind == stat.S_IFDIR:
+                inner.append(prefix + entry.name)
+        if names:
+            self.files.append(Files(directory, names, numbers(states)))
+        self._count += len(names)
+        if self._most_entries is not None and self._count + len(self.others) > self._most_entries:
             raise TooLarge(
-                f"{self.root} has more than the {self.most_entries} files and directories that can be submitted. "
+                f"{self._root} has more than the {self._most_entries} files and directories that can be submitted. "
                 "Leave some out in .himaliaignore, and keep data in /storage."
             )
+        return inner
 
-    def _take(self, entry: os.DirEntry[str], directory: str, path: str, state: os.stat_result, depth: int) -> None:
+    def _takes(self, name: str, directory: str, full: str, state: os.stat_result) -> bool:
+        """Tell whether an entry is sent, by its name and kind; what is no file is noted."""
         is_dir = stat.S_ISDIR(state.st_mode)
-        rule = self.ignore.rule_for(directory, entry.name, is_dir=is_dir) or _odd(state.st_mode)
+        path = f"{directory}/{name}" if directory else name
+        rule = self._ignore.rule_for(directory, name, is_dir=is_dir) or _odd(state.st_mode)
         if rule is not None:
-            size, more = _size_of(entry.path) if is_dir else (state.st_size, False)
+            size, more = _size_of(f"{full}/{name}") if is_dir else (state.st_size, False)
             self.left_out.append(LeftOut(path=path, size_bytes=size, rule=rule, is_dir=is_dir, at_least=more))
-            return
+            return False
         _must_be_text(path)
-        found = _found(entry.path, path, state)
-        if found is not None:
-            self.entries.append(found)
         if is_dir:
-            self.enter(path, depth + 1)
+            self.others.append(Found(path, EntryType.DIR, state.st_mode & 0o777))
+        elif stat.S_ISLNK(state.st_mode):
+            self._note_link(path, f"{full}/{name}")
+        return True
 
-
-def _listed(root: str, directory: str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(os.path.join(root, directory)) as found:
-            return sorted(found, key=lambda entry: entry.name)
-    except FileNotFoundError:
-        return []  # it went away between the two looks
-    except OSError as error:
-        raise _unreadable(directory or ".", error) from error
-
-
-def _look(entry: os.DirEntry[str], path: str) -> os.stat_result | None:
-    try:
-        return entry.stat(follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _found(full: str, path: str, state: os.stat_result) -> Found | None:
-    """Return an entry; None when it is a link that has just gone away."""
-    mode = state.st_mode & 0o777
-    if stat.S_ISREG(state.st_mode):
-        return Found(path, EntryType.FILE, mode, state.st_size, "", state)
-    if stat.S_ISDIR(state.st_mode):
-        return Found(path=path, type=EntryType.DIR, mode=mode)
-    if stat.S_ISLNK(state.st_mode):
+    def _note_link(self, path: str, full: str) -> None:
         try:
             target = os.readlink(full)
         except OSError:
-            return None
+            return  # it has just gone away
         _must_be_text(target, f"{path} leads to a name that is no UTF-8")
-        return Found(path=path, type=EntryType.SYMLINK, mode=0o777, target=target)
-    return None  # what is no file was left out
+        self.others.append(Found(path, EntryType.SYMLINK, 0o777, target=target))
+
+
+def _opened(full: str, directory: str) -> int | None:
+    """Open a directory, and nothing that a link leads to; None when it went away between the two looks."""
+    try:
+        return os.open(full, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno in NO_DIRECTORY:
+            raise LocalError(f"{directory} became something else while it was read. Submit again.") from error
+        raise _unreadable(directory or ".", error) from error
 
 
 def _odd(mode: int) -> str | None:

@@ -14,7 +14,7 @@ from himalia.git.address import FIELD
 from himalia.models import EntryType
 from himalia.site import Limits
 from himalia.snapshot import Scan
-from himalia.snapshot.scan import Found
+from himalia.snapshot.found import Found
 from himalia.units import format_size
 
 from ..contents.manifests import DEEPEST, LONGEST_NAME_BYTES, LONGEST_PATH_BYTES, LONGEST_TARGET_BYTES
@@ -85,8 +85,7 @@ def lay_out(cage: Cage, items: Sequence[Item], folder: Path) -> tuple[Scan, int]
                 pointers += _write(folder / item.path, item, blocks)
                 mode = 0o755 if item.mode == EXECUTABLE else 0o644
                 found.append(Found(path=item.path, type=EntryType.FILE, mode=mode, size_bytes=item.size_bytes))
-    found.sort(key=lambda one: one.path)
-    return Scan(root=folder, entries=tuple(found), left_out=()), pointers
+    return Scan(root=folder, others=tuple(found)), pointers
 
 
 def check_paths(items: Sequence[Item]) -> None:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from himalia.snapshot import Packed, hashing, pack, scan
+from himalia.models import EntryType
+from himalia.snapshot import Packed, Scan, hashing, pack, scan
 from himalia.snapshot.cache import HashCache
+from himalia.snapshot.found import Found
 
 packing = import_module("himalia.snapshot.pack")  # the package has a function of that name
 
@@ -136,6 +138,19 @@ def test_a_tree_of_which_a_file_has_just_changed_is_not_remembered(code, cache, 
     with sqlite3.connect(cache) as db:
         assert db.execute("SELECT COUNT(*) FROM trees").fetchone() == (0,)
     db.close()
+
+
+def test_a_tree_of_which_a_file_has_no_state_is_not_remembered(code, cache, known):
+    files = tuple(Found(name, EntryType.FILE, 0o644, 1) for name in ("a", "b", "c"))
+    scanned = Scan(root=code / "new", others=files)
+    (code / "new").mkdir()
+    hashes = HashCache(cache)
+    for content in ("1", "2"):
+        for name in ("a", "b", "c"):
+            (code / "new" / name).write_text(content)
+
+        assert pack(scanned, cache=hashes).digest == pack(scanned).digest
+    hashes.close()
 
 
 def test_a_memory_that_is_full_starts_anew(code, cache, known, monkeypatch):

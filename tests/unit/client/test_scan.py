@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import subprocess
 from importlib import import_module
 
@@ -13,6 +14,7 @@ from somebody import somebody_without_rights
 from himalia.errors import LocalError, TooLarge
 from himalia.models import EntryType
 from himalia.snapshot import pack, refuse_too_large, scan
+from himalia.snapshot.found import State
 from himalia.snapshot.scan import DEEPEST
 
 
@@ -60,6 +62,26 @@ def test_the_directory_itself_may_be_named_by_a_link(tmp_path):
     (tmp_path / "link").symlink_to("real")
 
     assert scan(tmp_path / "link").root == (tmp_path / "real").resolve()
+
+
+@pytest.mark.fault(76)
+def test_a_directory_that_becomes_a_link_during_the_walk_is_not_followed(tmp_path, monkeypatch):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret").write_text("secret")
+    inner = tmp_path / "code" / "inner"
+    inner.mkdir(parents=True)
+    real = os.open
+
+    def become(path: str, *options: int) -> int:
+        if path == str(inner) and not inner.is_symlink():
+            inner.rmdir()
+            inner.symlink_to("../outside")
+        return real(path, *options)
+
+    monkeypatch.setattr(os, "open", become)
+
+    with pytest.raises(LocalError, match="inner became something else while it was read. Submit again"):
+        scan(tmp_path / "code")
 
 
 @pytest.mark.fault(76)
@@ -143,6 +165,32 @@ def test_what_goes_away_during_the_walk_is_not_sent(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "readlink", gone)
 
     assert [entry.path for entry in scan(tmp_path).entries] == ["stays"]
+
+
+def test_a_directory_that_goes_away_during_the_walk_is_empty(tmp_path, monkeypatch):
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "stays").write_text("x")
+    real = os.open
+
+    def vanish(path: str, *options: int) -> int:
+        if path == str(tmp_path / "inner"):
+            os.rmdir(path)
+        return real(path, *options)
+
+    monkeypatch.setattr(os, "open", vanish)
+
+    assert [entry.path for entry in scan(tmp_path).entries] == ["inner", "stays"]
+
+
+@pytest.mark.parametrize("inode", [2**63 - 1, 2**63, 2**64 - 1])
+def test_an_inode_of_64_bits_is_one_of_its_own(tmp_path, inode):
+    told = list(os.stat(tmp_path))
+    told[stat.ST_INO] = inode
+
+    state = State.of(os.stat_result(told, {"st_mtime_ns": 1, "st_ctime_ns": 1}))
+
+    assert -(2**63) <= state.inode < 2**63
+    assert state.inode % 2**64 == inode
 
 
 @pytest.mark.parametrize(

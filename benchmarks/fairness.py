@@ -6,23 +6,15 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from measuring import Bound, Report, main, own_service
+from measuring import Bound, Report, main, own_service, places
 
 import himalia
 
 if TYPE_CHECKING:
     from own_service import OwnService
 
-QUEUED, PLACES, CPUS = 1_000, 4, 0.25
+QUEUED, PLACES = 1_000, 4
 SECONDS = "0.5"
-SETTINGS = f"""
-[limits]
-cpus = {PLACES * CPUS:g}
-[[profiles]]
-name = "small"
-cpus = {CPUS:g}
-memory = "64M"
-"""
 MOST_BEFORE = 1
 
 
@@ -31,7 +23,7 @@ def measure(rounds: int, scale: float = 1.0) -> Report:
     count = max(20, round(QUEUED * scale))
     report = Report(title=f"One job behind {count:,} of somebody else, {PLACES} places")
     before, waited = [], []
-    with own_service(SETTINGS) as service:
+    with own_service(places(PLACES, cpus=0.25, memory_mib=64)) as service:
         crowd = service.client("ada")
         for _ in range(count):
             himalia.submit(None, command=["sleep", SECONDS], project="many", client=crowd)

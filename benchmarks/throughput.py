@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from measuring import Bound, Report, cpu_of, in_turn, main, own_platform, someone
+from measuring import Bound, Report, cpu_of, in_turn, main, own_platform, places, someone
 from measuring.bare import BareEngine, bare_engine
 from measuring.listening import Listener
 
@@ -19,15 +19,7 @@ IMAGE = "himalia/server:dev"
 COMMAND = ["true"]
 JOBS, PLACES = 40, 4
 CPUS, MEMORY_MIB = 0.5, 256
-SETTINGS = f"""
-[limits]
-cpus = {PLACES * CPUS:g}
-memory = "{PLACES * MEMORY_MIB}M"
-[[profiles]]
-name = "small"
-cpus = {CPUS:g}
-memory = "{MEMORY_MIB}M"
-"""
+SETTINGS = places(PLACES, cpus=CPUS, memory_mib=MEMORY_MIB)
 LEAST_SHARE, MOST_HUB_MILLISECONDS = 0.85, 3.0
 IDLE_SECONDS = 5.0
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -18,6 +18,19 @@ if TYPE_CHECKING:
     import himalia
 
 
+def places(count: int, *, cpus: float, memory_mib: int) -> str:
+    """Return the settings of an installation in which so many jobs run at once, all of one profile, and no more."""
+    return f"""
+[limits]
+cpus = {count * cpus:g}
+memory = "{count * memory_mib}M"
+[[profiles]]
+name = "small"
+cpus = {cpus:g}
+memory = "{memory_mib}M"
+"""
+
+
 @contextmanager
 def own_platform(settings: str) -> Iterator[LivePlatform]:
     """Start proxy, hub and job service as the tests do; `settings` are tables of himalia.toml."""

@@ -11,12 +11,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import httpx
 
-from .workload import AT_ONCE, NOTEBOOK, Seen, first_time, until
+from .workload import AT_ONCE, NOTEBOOK, Seen, Started, first_time, until
 
 PACKAGES = ("jupyter-scheduler==2.12.*", "jupyter-server==2.*", "ipykernel")
 WORKED_SECONDS = 2.0  #: that a notebook runs before its server is killed
@@ -36,7 +35,7 @@ def install(build: Path) -> Path:
     return venv
 
 
-class JupyterScheduler:
+class JupyterScheduler(Started):
     """A Jupyter server of its own; its root is a directory below `folder`."""
 
     name = "jupyter-scheduler"
@@ -55,17 +54,8 @@ class JupyterScheduler:
             base_url=url, headers={"Authorization": f"token {self.token}"}, timeout=120, trust_env=False
         )
 
-    def __enter__(self) -> JupyterScheduler:
-        try:
-            self.start()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def end(self) -> None:
+        """End the server, and remove what it kept."""
         self.http.close()
         self.stop(signal.SIGTERM)
         shutil.rmtree(self.state, ignore_errors=True)

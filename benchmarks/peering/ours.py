@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from measuring import places
 from measuring.listening import Listener
 
 import himalia
@@ -15,15 +16,7 @@ from .workload import AT_ONCE, NOTEBOOK, SCRIPT, Seen, first_time
 if TYPE_CHECKING:
     from live_platform import LivePlatform
 
-PLACES, CPUS = 4, 0.5
-SETTINGS = f"""
-[limits]
-cpus = {PLACES * CPUS:g}
-[[profiles]]
-name = "small"
-cpus = {CPUS:g}
-memory = "512M"
-"""
+SETTINGS = places(4, cpus=0.5, memory_mib=512)
 
 
 class Ours:

@@ -10,9 +10,8 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
 
-from .workload import AT_ONCE, NOTEBOOK, SCRIPT, Seen, first_time, until
+from .workload import AT_ONCE, NOTEBOOK, SCRIPT, Seen, Started, first_time, until
 
 STATE_SECONDS = 6.0  #: within which it writes what it knows of a job
 PACKAGES = (
@@ -75,7 +74,7 @@ def install(build: Path) -> Path:
     return root
 
 
-class Slurm:
+class Slurm(Started):
     """munged, slurmctld and slurmd, with all their state in a directory of their own."""
 
     name = "Slurm"
@@ -101,26 +100,21 @@ class Slurm:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.outputs: dict[str, Path] = {}
 
-    def __enter__(self) -> Slurm:
-        try:
-            key = self.state / "munge.key"
-            key.write_bytes(os.urandom(128))
-            key.chmod(0o400)
-            names = {"key-file": key, "socket": self.state / "munge.socket", "pid-file": self.state / "munged.pid"}
-            names |= {"log-file": self.state / "munged.log", "seed-file": self.state / "munge.seed"}
-            self._start("munged", "--foreground", "--force", *(f"--{name}={path}" for name, path in names.items()))
-            until(lambda: (self.state / "munge.socket").exists())
-            self._start("slurmctld-wlm", "-D", "-i")
-            self._start("slurmd-wlm", "-D", "-d", f"{self.root}/usr/sbin/slurmstepd-wlm")
-            until(lambda: b"idle" in self._client("sinfo", "-h", "-o", "%T", check=False), 60, 0.2)
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
+    def start(self) -> None:
+        """Start the three, each once the one before it answers."""
+        key = self.state / "munge.key"
+        key.write_bytes(os.urandom(128))
+        key.chmod(0o400)
+        names = {"key-file": key, "socket": self.state / "munge.socket", "pid-file": self.state / "munged.pid"}
+        names |= {"log-file": self.state / "munged.log", "seed-file": self.state / "munge.seed"}
+        self._start("munged", "--foreground", "--force", *(f"--{name}={path}" for name, path in names.items()))
+        until(lambda: (self.state / "munge.socket").exists())
+        self._start("slurmctld-wlm", "-D", "-i")
+        self._start("slurmd-wlm", "-D", "-d", f"{self.root}/usr/sbin/slurmstepd-wlm")
+        until(lambda: b"idle" in self._client("sinfo", "-h", "-o", "%T", check=False), 60, 0.2)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def end(self) -> None:
+        """End the three, and remove what they kept."""
         for process in reversed(self.processes.values()):
             process.terminate()
             try:

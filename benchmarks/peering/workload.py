@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 SCRIPT, NOTEBOOK = "job.py", "job.ipynb"
 FILES, FILE_BYTES = 1_001, 200_000  #: 192 MiB
@@ -45,6 +46,31 @@ class Peer(Protocol):
 
     def killed(self) -> str:
         """Kill its server while a job runs, start it again, and say in words what became of the job."""
+
+
+class Started:
+    """Something that is started for a `with`, and ended however that is left: also when its start fails half-way."""
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """End all that was started, and remove what it kept."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
 
 
 def write_workload(folder: Path) -> None:

@@ -27,16 +27,16 @@ def load_credentials(data: Path) -> Credentials:
     folder = data / "secrets"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Credentials(
-        installation=_keep(folder / "installation", new_id()),
-        service_token=_keep(folder / "service_token", secrets.token_hex(24)),
-        spawner_token=_keep(folder / "spawner_token", secrets.token_hex(24)),
-        metrics_token=_keep(folder / "metrics_token", secrets.token_hex(24)),
-        proxy_token=_keep(folder / "proxy_token", secrets.token_hex(24)),
-        cookie_secret=_keep(folder / "service_cookie_secret", secrets.token_hex(32)),
+        installation=kept(folder / "installation", new_id()),
+        service_token=kept(folder / "service_token", secrets.token_hex(24)),
+        spawner_token=kept(folder / "spawner_token", secrets.token_hex(24)),
+        metrics_token=kept(folder / "metrics_token", secrets.token_hex(24)),
+        proxy_token=kept(folder / "proxy_token", secrets.token_hex(24)),
+        cookie_secret=kept(folder / "service_cookie_secret", secrets.token_hex(32)),
     )
 
 
-def _keep(file: Path, value: str) -> str:
+def kept(file: Path, value: str) -> str:
     """Return the file's content; write the value first where there is none (a link, so that two writers agree)."""
     if not file.exists():
         draft = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")

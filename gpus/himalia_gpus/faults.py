@@ -9,6 +9,7 @@ from typing import Any
 import pynvml
 
 from . import health
+from .asking import ask
 
 MOST_EVENTS = 1000  #: of one look; a GPU in trouble can report without end
 RECOVERY_ACTION = 230  #: NVML_FI_DEV_GET_GPU_RECOVERY_ACTION
@@ -57,9 +58,9 @@ class Faults:
 
 def complaint_of(handle: Any) -> str:
     """Return what the driver says is wrong with a GPU that answers; empty where nothing is."""
-    remapped = _ask(pynvml.nvmlDeviceGetRemappedRows, handle) or (0, 0, 0, 0)
-    retired = _ask(pynvml.nvmlDeviceGetRetiredPagesPendingStatus, handle)
-    uncorrected = _ask(
+    remapped = ask(pynvml.nvmlDeviceGetRemappedRows, handle) or (0, 0, 0, 0)
+    retired = ask(pynvml.nvmlDeviceGetRetiredPagesPendingStatus, handle)
+    uncorrected = ask(
         pynvml.nvmlDeviceGetTotalEccErrors, handle, pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_VOLATILE_ECC
     )
     return health.recovery_sentence(_recovery_action(handle)) or health.memory_sentence(
@@ -69,22 +70,13 @@ def complaint_of(handle: Any) -> str:
 
 def too_hot(handle: Any) -> bool:
     """Tell whether the hardware slows a GPU down because of its temperature."""
-    reasons = _ask(pynvml.nvmlDeviceGetCurrentClocksEventReasons, handle)
+    reasons = ask(pynvml.nvmlDeviceGetCurrentClocksEventReasons, handle)
     return bool((reasons or 0) & pynvml.nvmlClocksEventReasonHwThermalSlowdown)
 
 
 def _recovery_action(handle: Any) -> int:
-    values = _ask(pynvml.nvmlDeviceGetFieldValues, handle, [RECOVERY_ACTION])
+    values = ask(pynvml.nvmlDeviceGetFieldValues, handle, [RECOVERY_ACTION])
     return int(values[0].value.uiVal) if values is not None and values[0].nvmlReturn == 0 else 0
-
-
-def _ask(question: Any, *arguments: Any) -> Any:
-    try:
-        return question(*arguments)
-    except pynvml.NVMLError as error:
-        if error.value not in health.NO_ANSWER:
-            raise
-        return None
 
 
 def _number(handle: Any) -> int:

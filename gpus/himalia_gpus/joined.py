@@ -9,7 +9,9 @@ from typing import Any
 import pynvml
 
 from . import health
+from .asking import ask
 
+LOST = (health.GPU_IS_LOST, health.RESET_REQUIRED, health.UNKNOWN, pynvml.NVML_ERROR_INVALID_ARGUMENT)
 Handles = Mapping[str, Any]  #: by UUID
 Peers = dict[str, tuple[str, ...]]
 
@@ -66,10 +68,4 @@ def _text(bus_id: str | bytes) -> str:
 
 def _ask(question: Any, *arguments: Any) -> Any:
     """Return the answer, or None where there is none, for whatever cause: what is joined is only a preference."""
-    try:
-        return question(*arguments)
-    except pynvml.NVMLError as error:
-        lost = error.value in (health.GPU_IS_LOST, health.RESET_REQUIRED, health.UNKNOWN, 2)
-        if error.value not in health.NO_ANSWER and not lost:
-            raise
-        return None
+    return ask(question, *arguments, no_answer=LOST)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pynvml
 from himalia.gpus import SlotHealth
 
 from . import health
+from .asking import ask
 from .attribution import attributed
 from .faults import Faults, complaint_of, too_hot
 from .joined import Peers, peers_of
@@ -48,7 +49,7 @@ class NVMLInventory:
                 self._open = True
                 self._library = _loaded_library()
             count = pynvml.nvmlDeviceGetCount()
-            driver = _ask(pynvml.nvmlSystemGetDriverVersion) or ""
+            driver = ask(pynvml.nvmlSystemGetDriverVersion) or ""
         except pynvml.NVMLError as error:
             return self._broken(at, error.value)
         # An upgrade replaces the library under a process that goes on with the old one; new containers get the new one.
@@ -131,16 +132,16 @@ class NVMLInventory:
 
 
 def _identity(handle: Any, index: int) -> GPU:
-    memory = _ask(pynvml.nvmlDeviceGetMemoryInfo, handle)
-    pci = _ask(pynvml.nvmlDeviceGetPciInfo, handle)
-    mig = _ask(pynvml.nvmlDeviceGetMigMode, handle)
+    memory = ask(pynvml.nvmlDeviceGetMemoryInfo, handle)
+    pci = ask(pynvml.nvmlDeviceGetPciInfo, handle)
+    mig = ask(pynvml.nvmlDeviceGetMigMode, handle)
     return GPU(
         uuid=pynvml.nvmlDeviceGetUUID(handle),
         index=index,
         model=pynvml.nvmlDeviceGetName(handle),
         memory_bytes=memory.total if memory else 0,
         pci_bus_id=pci.busId if pci else "",
-        minor=_ask(pynvml.nvmlDeviceGetMinorNumber, handle),
+        minor=ask(pynvml.nvmlDeviceGetMinorNumber, handle),
         mig_enabled=bool(mig and mig[0]),
         numa_node=_numa_node(pci.busId) if pci else None,
     )
@@ -157,29 +158,29 @@ def _numa_node(bus_id: str) -> int | None:
 
 
 def _sample(handle: Any, uuid: str, processes: tuple[GPUProcess, ...] | None) -> Sample:
-    memory = _ask(pynvml.nvmlDeviceGetMemoryInfo, handle, pynvml.nvmlMemory_v2)
+    memory = ask(pynvml.nvmlDeviceGetMemoryInfo, handle, pynvml.nvmlMemory_v2)
     if memory is None:
-        memory = _ask(pynvml.nvmlDeviceGetMemoryInfo, handle)
-    busy = _ask(pynvml.nvmlDeviceGetUtilizationRates, handle)
-    milliwatts = _ask(pynvml.nvmlDeviceGetPowerUsage, handle)
+        memory = ask(pynvml.nvmlDeviceGetMemoryInfo, handle)
+    busy = ask(pynvml.nvmlDeviceGetUtilizationRates, handle)
+    milliwatts = ask(pynvml.nvmlDeviceGetPowerUsage, handle)
     return Sample(
         uuid=uuid,
         busy_percent=busy.gpu if busy else None,
         memory_used_bytes=memory.used if memory else None,
         power_watts=None if milliwatts is None else milliwatts / 1000,
-        temperature_celsius=_ask(pynvml.nvmlDeviceGetTemperature, handle, pynvml.NVML_TEMPERATURE_GPU),
+        temperature_celsius=ask(pynvml.nvmlDeviceGetTemperature, handle, pynvml.NVML_TEMPERATURE_GPU),
         processes=processes,
     )
 
 
 def _processes(handle: Any) -> tuple[GPUProcess, ...] | None:
-    computing = _ask(pynvml.nvmlDeviceGetComputeRunningProcesses, handle)
+    computing = ask(pynvml.nvmlDeviceGetComputeRunningProcesses, handle)
     if computing is None:
         return None
     pids = {process.pid for process in computing}
     drawing = [
         process
-        for process in _ask(pynvml.nvmlDeviceGetGraphicsRunningProcesses, handle) or ()
+        for process in ask(pynvml.nvmlDeviceGetGraphicsRunningProcesses, handle) or ()
         if process.pid not in pids
     ]
     told = [(process, False) for process in computing] + [(process, True) for process in drawing]
@@ -187,16 +188,6 @@ def _processes(handle: Any) -> tuple[GPUProcess, ...] | None:
         attributed(GPUProcess(pid=process.pid, memory_bytes=process.usedGpuMemory, graphics=graphics))
         for process, graphics in told
     )
-
-
-def _ask(question: Callable[..., Any], *arguments: Any) -> Any:
-    """Return the answer, or None where this GPU or driver has none."""
-    try:
-        return question(*arguments)
-    except pynvml.NVMLError as error:
-        if error.value not in health.NO_ANSWER:
-            raise
-        return None
 
 
 def _note(count: int, trouble: int, gpus: Sequence[GPU]) -> str:

@@ -9,7 +9,7 @@ import pynvml
 
 from himalia.units import GiB
 
-from . import health
+from .asking import ask
 from .readings import MIGDevice
 
 _PROFILE = re.compile(r"\bMIG ((?:[0-9]+c\.)?[0-9]+g\.[0-9]+gb\S*)", re.IGNORECASE)
@@ -18,17 +18,17 @@ _PROFILE = re.compile(r"\bMIG ((?:[0-9]+c\.)?[0-9]+g\.[0-9]+gb\S*)", re.IGNORECA
 def mig_devices(handle: Any) -> list[tuple[MIGDevice, Any]]:
     """Return the MIG devices of a GPU, each with its handle."""
     found = []
-    for number in range(_ask(pynvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
-        device = _ask(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, number)
+    for number in range(ask(pynvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
+        device = ask(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, number)
         if device is not None:
             found.append((_described(device), device))
     return found
 
 
 def _described(device: Any) -> MIGDevice:
-    memory = _ask(pynvml.nvmlDeviceGetMemoryInfo, device)
+    memory = ask(pynvml.nvmlDeviceGetMemoryInfo, device)
     size = memory.total if memory else 0
-    named = _PROFILE.search(str(_ask(pynvml.nvmlDeviceGetName, device) or ""))
+    named = _PROFILE.search(str(ask(pynvml.nvmlDeviceGetName, device) or ""))
     return MIGDevice(
         uuid=pynvml.nvmlDeviceGetUUID(device),
         profile=named[1].lower() if named else _by_attributes(device, size),
@@ -38,16 +38,7 @@ def _described(device: Any) -> MIGDevice:
 
 def _by_attributes(device: Any, memory_bytes: int) -> str:
     """Return the profile of a MIG device whose name does not say it: `1g.18gb`, and `1c.2g.35gb` for a part of one."""
-    attributes = _ask(pynvml.nvmlDeviceGetAttributes, device)
+    attributes = ask(pynvml.nvmlDeviceGetAttributes, device)
     slices, compute = (attributes.gpuInstanceSliceCount, attributes.computeInstanceSliceCount) if attributes else (1, 1)
     part = f"{compute}c." if compute < slices else ""
     return f"{part}{slices}g.{max(1, round(memory_bytes / GiB))}gb"
-
-
-def _ask(question: Any, *arguments: Any) -> Any:
-    try:
-        return question(*arguments)
-    except pynvml.NVMLError as error:
-        if error.value not in health.NO_ANSWER:
-            raise
-        return None

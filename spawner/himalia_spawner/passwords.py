@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+
+from himalia.credentials import kept
 
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  #: none that looks like another
 USER_LENGTH = 12
@@ -25,21 +26,10 @@ def load_passwords(data: Path) -> Passwords:
     folder = data / "secrets"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Passwords(
-        user=_keep(folder / "login_password", USER_LENGTH), admin=_keep(folder / "admin_password", ADMIN_LENGTH)
+        user=kept(folder / "login_password", _new(USER_LENGTH)),
+        admin=kept(folder / "admin_password", _new(ADMIN_LENGTH)),
     )
 
 
-def _keep(file: Path, length: int) -> str:
-    """Return the file's content; a new password first where there is none."""
-    draft = file.with_name(f".{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    if not file.exists():
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write("".join(secrets.choice(LETTERS) for _ in range(length)) + "\n")
-        try:
-            os.link(draft, file)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return file.read_text().strip()
+def _new(length: int) -> str:
+    return "".join(secrets.choice(LETTERS) for _ in range(length))

@@ -71,7 +71,7 @@ def scene(nvml_library, tmp_path):
         eventually(lambda: scene.root.gpus().free == 2)
         with GPUWitness(own.installation) as witness:
             yield scene
-            assert witness.overlaps == []
+            assert witness.wrong == []
     finally:
         own.end()
         gate.close()

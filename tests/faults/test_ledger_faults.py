@@ -138,6 +138,6 @@ def test_eight_writers_at_once_get_each_gpu_once(own_for_all):
         assert [job.wait(90).state for job in jobs] == [JobState.SUCCEEDED] * len(jobs)
         assert [one.result(90) for one in leasing] == list(range(LEASE_WRITERS))
 
-    assert (witness.overlaps, doubled) == ([], [])
+    assert (witness.wrong, doubled) == ([], [])
     eventually(lambda: own.client().gpus().free == 2)
     assert witness.left() == {"containers": [], "volumes": []}

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
-import docker
+from container_events import ContainerEvents
 from docker.errors import NotFound
 
 from himalia.container import Label
@@ -35,31 +33,16 @@ class Share:
         return twice + sorted(both)
 
 
-class ContainerChecker:
-    """Looks at every event of the Engine, in a thread of its own, with a connection of its own."""
+class ContainerChecker(ContainerEvents):
+    """Looks at all containers again with every event."""
 
     def __init__(self, installation: str, *, cpus: float, memory_bytes: int) -> None:
+        super().__init__(installation)
         self.cpus = cpus
         self.memory_bytes = memory_bytes
         self.looks = 0
         self.most_slots = 0
         self.most_cpus = 0.0
-        self.wrong: list[str] = []
-        self._filters = {"label": f"{Label.INSTALLATION}={installation}"}
-        self._api = docker.APIClient(version="auto")
-        self._events = self._api.events(filters=self._filters | {"type": "container"}, decode=True)
-        self._thread = threading.Thread(target=self._watch, name="container checker")
-
-    def __enter__(self) -> ContainerChecker:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._events.close()
-        self._thread.join(30)
-        self._api.close()
 
     def look(self) -> Share:
         """Return what all containers hold now: a container keeps its share until it is removed."""
@@ -71,14 +54,8 @@ class ContainerChecker:
             memory_bytes=sum(int(label[Label.MEMORY]) for label in labels),
         )
 
-    def _watch(self) -> None:
-        try:
-            for event in self._events:
-                self._check(event)
-        except Exception as error:  # a checker that died has seen nothing
-            self.wrong.append(f"the checker ended: {error!r}")
-
-    def _check(self, event: Mapping[str, Any]) -> None:
+    def hear(self, event: Mapping[str, Any]) -> None:
+        """Look at what all containers hold, and at the limits of one that starts."""
         share = self.look()
         self.looks += 1
         self.most_slots = max(self.most_slots, len(share.slots))

@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any
 
-import docker
+from container_events import ContainerEvents
 
 from himalia.container import Label
 
 
-class GPUWitness:
-    """Follows every start and end of an installation's containers, with a connection of its own."""
+class GPUWitness(ContainerEvents):
+    """Follows every start and end of an installation's containers."""
 
     def __init__(self, installation: str) -> None:
+        super().__init__(installation, "start", "die")
         self.started: Counter[str] = Counter()  #: containers that were started, by kind
         self.starts: Counter[str] = Counter()  #: of each attempt
         self.exit_codes: dict[str, int] = {}  #: of each attempt, as the Engine told its last end
-        self.overlaps: list[str] = []
         self.most_at_once = 0
         self._on: defaultdict[str, set[str]] = defaultdict(set)  #: by slot, the containers that run on it
-        self._filters = {"label": f"{Label.INSTALLATION}={installation}"}
-        self._api = docker.APIClient(version="auto")
-        self._events = self._api.events(
-            filters=self._filters | {"type": "container", "event": ["start", "die"]}, decode=True
-        )
-        self._thread = threading.Thread(target=self._watch, name="gpu witness")
-
-    def __enter__(self) -> GPUWitness:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._events.close()
-        self._thread.join(30)
-        self._api.close()
 
     @property
     def total(self) -> int:
@@ -65,14 +46,9 @@ class GPUWitness:
         labels = [self._filters["label"], f"{Label.KIND}={kind}"]
         return list(self._api.containers(filters={"label": labels}))
 
-    def _watch(self) -> None:
-        try:
-            for event in self._events:
-                self._note(event["Action"], event["Actor"]["Attributes"])
-        except Exception as error:  # a witness that died has seen nothing
-            self.overlaps.append(f"the witness ended: {error!r}")
-
-    def _note(self, action: str, told: Mapping[str, str]) -> None:
+    def hear(self, event: Mapping[str, Any]) -> None:
+        """Note who runs on which slot from now on."""
+        action, told = event["Action"], event["Actor"]["Attributes"]
         name, attempt = told["name"], told.get(Label.ATTEMPT, "")
         slots = tuple(slot for slot in told.get(Label.SLOTS, "").split(",") if slot)
         if action == "die":
@@ -84,6 +60,6 @@ class GPUWitness:
         self.starts[attempt] += 1
         for slot in slots:
             if self._on[slot]:
-                self.overlaps.append(f"{name} was started on {slot}, where {', '.join(self._on[slot])} runs")
+                self.wrong.append(f"{name} was started on {slot}, where {', '.join(self._on[slot])} runs")
             self._on[slot].add(name)
         self.most_at_once = max(self.most_at_once, len(self.occupied))

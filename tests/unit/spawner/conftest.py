@@ -1,8 +1,12 @@
-"""Fixtures: `hub_db` (a hub's database in memory), `engine` (a fake Engine), `service` (a fake lease service), `make`."""
+"""Fixtures: `hub_db` (a hub's database in memory), `engine` (a fake Engine), `service` (a fake lease service), `make`.
+
+Of the platform's commands: `place` (an installation), `clean_environment`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +19,7 @@ from lease_service import FakeLeaseService
 from sqlalchemy.orm import Session
 
 from himalia_spawner import GPUSpawner
+from himalia_spawner.platform.place import Place, write_config
 
 INSTALLATION = "testtesttest"
 Make = Callable[..., GPUSpawner]
@@ -93,3 +98,19 @@ def make(hub_db: Session, engine: FakeDockerAPI, service: FakeLeaseService, spaw
         return spawner
 
     return make_spawner
+
+
+@pytest.fixture
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing of the environment reach the tests, and no test ask a Docker Engine."""
+    for name in ("HIMALIA_CONFIG", "HIMALIA_DATA", "HIMALIA_ROOT", "HIMALIA_PROXY", "SUDO_UID", "SUDO_GID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("himalia_spawner.platform.place.servers_gateway", lambda installation: "127.0.0.1")
+
+
+@pytest.fixture
+def place(tmp_path: Path, clean_environment: None) -> Place:
+    """Give an installation that nobody has started."""
+    config = tmp_path / "platform" / "himalia.toml"
+    write_config(config)
+    return Place.load(config)

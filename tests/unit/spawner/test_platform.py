@@ -25,6 +25,8 @@ from himalia_spawner.platform.supervising import Supervisor, settings_text
 from himalia_spawner.platform.systemd import UNITS
 from himalia_spawner.platform.units import install, unit_texts
 
+pytestmark = pytest.mark.usefixtures("clean_environment")
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -37,22 +39,6 @@ class Holding:
     def read(self) -> Reading:
         """Return it."""
         return self._reading
-
-
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nothing of the environment reach the tests, and no test ask a Docker Engine."""
-    for name in ("HIMALIA_CONFIG", "HIMALIA_DATA", "HIMALIA_ROOT", "HIMALIA_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("himalia_spawner.platform.place.servers_gateway", lambda installation: "127.0.0.1")
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """Give an installation that nobody has started."""
-    config = tmp_path / "platform" / "himalia.toml"
-    write_config(config)
-    return Place.load(config)
 
 
 def test_a_first_file_keeps_everything_beside_itself(place):

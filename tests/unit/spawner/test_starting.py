@@ -22,21 +22,7 @@ from himalia_spawner.platform.programs import Program
 from himalia_spawner.platform.systemd import UNITS, has_units
 from himalia_spawner.settings import caller
 
-
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nothing of the environment reach the tests, and no test ask a Docker Engine."""
-    for name in ("HIMALIA_CONFIG", "HIMALIA_DATA", "HIMALIA_ROOT", "HIMALIA_PROXY", "SUDO_UID", "SUDO_GID"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("himalia_spawner.platform.place.servers_gateway", lambda installation: "127.0.0.1")
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """Give an installation that nobody has started."""
-    config = tmp_path / "platform" / "himalia.toml"
-    write_config(config)
-    return Place.load(config)
+pytestmark = pytest.mark.usefixtures("clean_environment")
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ SERVICE = "services/jobs/api"
 TOKEN_SECONDS = 3600
 SERVER_DEADLINE_SECONDS = 180.0
 AGAIN_SECONDS = 0.2
+RUNNING = "already running"  #: what the hub says then
 
 
 class Person:
@@ -55,24 +56,21 @@ class Person:
         self._http.headers["Authorization"] = f"Bearer {self.token}"
 
     def start_server(self, profile: str) -> None:
-        """Start the person's server, unless it runs, and return once it is ready; where it has to wait, after that."""
-        if self._server_is_ready():
-            return
+        """Start the person's server, unless it runs, and return once it does; where it has to wait, after that.
+
+        The hub believes that a server runs until it looks, and it looks when somebody asks for a start: so this asks until
+        the hub has seen it run.
+        """
         address, deadline = f"hub/api/users/{self._quoted}/server", time.monotonic() + SERVER_DEADLINE_SECONDS
-        begun = _checked(self._http.post(address, json={"user_options": {"profile": profile}}))
-        if begun.status_code == 202 and "Location" in begun.headers:  # in line: the service starts it
-            while not self._server_is_ready():
-                if time.monotonic() > deadline:
-                    raise LocalError(f"The server still waits. {begun.json().get('message')}")
-                time.sleep(AGAIN_SECONDS)
-            return
-        with self._http.stream("GET", f"{address}/progress", timeout=SERVER_DEADLINE_SECONDS) as progress:
-            for line in progress.iter_lines():
-                event = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}
-                if event.get("failed"):
-                    raise LocalError(f"The server did not start: {event.get('message')}")
-                if event.get("ready"):
-                    return
+        wish = {"user_options": {"profile": profile}}
+        while not _runs(answer := self._http.post(address, json=wish)):
+            begun = _checked(answer)
+            if time.monotonic() > deadline:
+                raise LocalError("The server was started and has ended, again and again. Look at the hub's log.")
+            if begun.status_code == 202 and "Location" in begun.headers:  # in line: the service starts it
+                self._wait_for_its_turn(begun, deadline)
+            else:
+                self._follow_start(address)
 
     def get(self, path: str) -> httpx.Response:
         """Ask anything below the platform's address."""
@@ -166,12 +164,33 @@ class Person:
         """Return the token against forged requests; the hub gives a new one at login."""
         return next((str(cookie.value) for cookie in self._http.cookies.jar if cookie.name == "_xsrf"), "")
 
+    def _wait_for_its_turn(self, begun: httpx.Response, deadline: float) -> None:
+        while not self._server_is_ready():
+            if time.monotonic() > deadline:
+                raise LocalError(f"The server still waits. {begun.json().get('message')}")
+            time.sleep(AGAIN_SECONDS)
+
+    def _follow_start(self, address: str) -> None:
+        """Return once a start is done; raise LocalError when it has failed."""
+        with self._http.stream("GET", f"{address}/progress", timeout=SERVER_DEADLINE_SECONDS) as progress:
+            for line in progress.iter_lines():
+                event = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}
+                if event.get("failed"):
+                    raise LocalError(f"The server did not start: {event.get('message')}")
+                if event.get("ready"):
+                    return
+
     def _server_is_ready(self) -> bool:
         user = _checked(self._http.get(f"hub/api/users/{self._quoted}")).json()
         return bool((user.get("servers") or {}).get("", {}).get("ready"))
 
     def _put(self, path: str, model: dict[str, Any]) -> None:
         _checked(self._http.put(f"user/{self._quoted}/api/contents/{quote(path)}", json=model))
+
+
+def _runs(answer: httpx.Response) -> bool:
+    """Tell whether the hub has refused a start because it has looked and the server runs."""
+    return answer.status_code == 400 and RUNNING in answer.text
 
 
 def _checked(answer: httpx.Response) -> httpx.Response:

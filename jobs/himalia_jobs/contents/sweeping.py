@@ -3,12 +3,14 @@
 A snapshot that is *needed* has a row; whoever works with one *pins* it. The order makes a death at any step harmless:
 the row went before (who wants the snapshot again sends it again); then go the contents that no needed or pinned snapshot
 has, then the tree, and the manifest last, for until then it says what there is to remove. What goes by a rename lies in
-`.gone` until it is emptied.
+`.gone` until it is emptied. A power cut may take a manifest and leave its contents: so once in a service's life, and then
+after every grace, it is looked for contents that no manifest names.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import threading
@@ -20,6 +22,7 @@ from pathlib import Path
 from himalia.ids import is_id
 
 from .manifests import DIGEST, QUOTED_DIGEST
+from .pins import PIN_SECONDS
 from .store import GONE, MANIFEST, TREE, ContentStore
 
 log = logging.getLogger(__name__)
@@ -69,10 +72,12 @@ class Sweeper:
         self.stopped = threading.Event()  #: set: what is under way ends where it is, with Stopped
         self._store = store
         self._grace_seconds = grace_seconds
+        self._looked_at: dict[str, float] = {}  #: by owner: when it was looked for contents that no manifest names
 
     def owners(self) -> list[str]:
-        """Return all who have snapshots on the disk."""
-        return sorted(name for name in _names(self._store.snapshots) if is_id(name))
+        """Return all who have snapshots or contents on the disk."""
+        there = {*_names(self._store.snapshots), *_names(self._store.blobs)}
+        return sorted(name for name in there if is_id(name))
 
     def sweep(self, owner_id: str, needs: Needs, *, in_need: bool = False) -> Freed:
         """Remove what is needed no more, and the trees in which no job ran for long; in need of room, all where none runs."""
@@ -87,6 +92,7 @@ class Sweeper:
             idle = digest in needs.rows and digest not in needs.live
             if idle and self._is_old(owner_id, digest, 0.0 if in_need else self._grace_seconds):
                 self._store.drop_tree(owner_id, digest)
+        freed += self._sweep_nameless(owner_id, needs.rows, PIN_SECONDS if in_need else self._grace_seconds)
         return freed + self.empty()
 
     def empty(self) -> Freed:
@@ -142,6 +148,44 @@ class Sweeper:
                 freed += self._remove_snapshot(owner_id, digest)
         return freed
 
+    def _sweep_nameless(self, owner_id: str, rows: Collection[str], seconds: float) -> Freed:
+        """Remove contents that no manifest names, and that are older than so many seconds, or than the grace."""
+        seconds = min(seconds, self._grace_seconds)
+        now = time.monotonic()
+        if now - self._looked_at.get(owner_id, float("-inf")) < seconds:
+            return Freed()
+        self._looked_at[owner_id] = now
+        nameless = set(self._contents_there(owner_id))
+        known = {name for name in _names(self._store.snapshots / owner_id) if DIGEST.fullmatch(name)}
+        try:
+            for digest in known.union(rows) if nameless else ():
+                self._must_go_on()
+                try:
+                    self._must_be_whole(owner_id, digest)
+                    nameless.difference_update(self._contents(owner_id, digest))
+                except FileNotFoundError:
+                    if digest in rows:
+                        raise
+        except OSError as error:
+            log.warning(
+                "contents that no manifest of %s names stay, for one cannot be read whole: %s", owner_id, error
+            )
+            return Freed()
+        old = {content for content in nameless if self._is_older(owner_id, content, seconds)}
+        return self._remove_contents(owner_id, old, known) if old else Freed()
+
+    def _contents_there(self, owner_id: str) -> Iterator[str]:
+        """Yield all contents of an owner."""
+        folder = self._store.blobs / owner_id
+        for first in _names(folder):
+            yield from (name for name in _names(folder / first) if DIGEST.fullmatch(name))
+
+    def _is_older(self, owner_id: str, content: str, seconds: float) -> bool:
+        try:
+            return time.time() - self._store.blob(owner_id, content).stat().st_mtime > seconds
+        except FileNotFoundError:
+            return False
+
     def _remove_contents(self, owner_id: str, going: set[str], known: set[str]) -> Freed:
         """Remove contents, but for those of pinned snapshots, however late one is pinned; these are `known` then."""
         freed, left = Freed(), sorted(going)
@@ -190,6 +234,13 @@ class Sweeper:
     def _must_go_on(self) -> None:
         if self.stopped.is_set():
             raise Stopped
+
+    def _must_be_whole(self, owner_id: str, digest: str) -> None:
+        """Raise OSError for a manifest that is cut off: it would name less than it has."""
+        with (self._store.snapshots / owner_id / digest / MANIFEST).open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            if file.read() != b"}":
+                raise OSError(errno.EIO, "it is cut off", file.name)
 
     def _contents(self, owner_id: str, digest: str) -> Iterator[str]:
         """Yield what a manifest names as contents, read in pieces: more than it has at most, never less."""

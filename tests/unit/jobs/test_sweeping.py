@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -196,6 +197,96 @@ def test_a_digest_between_two_pieces_of_a_manifest_is_found(two, monkeypatch):
     for size in range(1, 400, 7):
         monkeypatch.setattr(sweeping, "BLOCK_BYTES", size)
         assert set(sweeper._contents(OWNER, first)) == expected, size
+
+
+def lose_manifest(store: ContentStore, digest: str) -> None:
+    """Lose what says which contents a snapshot has, as a power cut may; the contents are older than the grace."""
+    shutil.rmtree(store.snapshots / OWNER / digest)
+    for file in (store.blobs / OWNER).rglob("*"):
+        os.utime(file, (file.stat().st_mtime - GRACE - 60,) * 2)
+
+
+@pytest.mark.fault(9)
+def test_contents_whose_manifest_a_power_cut_took_go_after_the_grace(two):
+    store, first, second = two
+    lose_manifest(store, first)
+    young = send(store, {"c": "came just now"})
+    shutil.rmtree(store.snapshots / OWNER / young)
+
+    freed = Sweeper(later(store), GRACE).sweep(OWNER, Needs(rows={second}, live=()))
+
+    assert (freed.snapshots, freed.contents, freed.size_bytes) == (0, 1, len("of the first"))
+    assert contents(store) == {"shared", "of the second", "came just now"}
+
+
+@pytest.mark.fault(9)
+def test_contents_of_somebody_who_has_no_manifest_at_all_go_after_the_grace(store):
+    digest = send(store, FIRST)
+    lose_manifest(store, digest)
+    shutil.rmtree(store.snapshots / OWNER)
+    sweeper = Sweeper(later(store), GRACE)
+
+    assert sweeper.owners() == [OWNER]
+    sweeper.sweep(OWNER, Needs(rows=(), live=()))
+
+    assert contents(store) == set()
+
+
+def test_contents_without_a_manifest_are_looked_for_once_and_again_after_the_grace(two, monkeypatch):
+    store, first, second = two
+    sweeper, needs = Sweeper(store, GRACE), Needs(rows={second}, live=())
+    now = time.monotonic()
+    monkeypatch.setattr(sweeping.time, "monotonic", lambda: now)
+    sweeper.sweep(OWNER, needs)
+    lose_manifest(store, first)
+
+    too_early = sweeper.sweep(OWNER, needs)
+    now += GRACE + 1
+    freed = sweeper.sweep(OWNER, needs)
+
+    assert (too_early.contents, freed.contents) == (0, 1)
+
+
+def test_in_need_of_room_contents_without_a_manifest_go_after_an_hour(two):
+    store, first, second = two
+    lose_manifest(store, first)
+    for file in (store.blobs / OWNER).rglob("*"):
+        os.utime(file, (time.time() - pins.PIN_SECONDS - 60,) * 2)
+    sweeper, needs = Sweeper(store, GRACE), Needs(rows={second}, live=())
+
+    assert sweeper.sweep(OWNER, needs).contents == 0
+    assert Sweeper(store, GRACE).sweep(OWNER, needs, in_need=True).contents == 1
+
+
+@pytest.mark.fault(80)
+def test_contents_without_a_manifest_stay_for_a_submit_that_is_told_meanwhile_that_they_are_there(two, monkeypatch):
+    store, first, second = two
+    lose_manifest(store, first)
+    real = ContentStore.lock_of
+
+    def lock_of(self: ContentStore, owner: str) -> threading.Lock:  # between the look and the removal
+        monkeypatch.setattr(ContentStore, "lock_of", real)
+        assert send(store, FIRST) == first
+        return real(self, owner)
+
+    monkeypatch.setattr(ContentStore, "lock_of", lock_of)
+    freed = Sweeper(store, GRACE).sweep(OWNER, Needs(rows={second}, live=()))
+
+    assert freed.contents == 0
+    assert whole(store, first, FIRST)
+
+
+@pytest.mark.parametrize("kept", ["", '{"entries": ['])
+def test_a_manifest_that_is_cut_off_or_gone_keeps_all_contents_of_its_owner(two, caplog, kept):
+    store, first, second = two
+    manifest = store.snapshots / OWNER / second / "manifest.json"
+    lose_manifest(store, first)
+    manifest.write_text(kept) if kept else manifest.unlink()
+
+    freed = Sweeper(store, GRACE).sweep(OWNER, Needs(rows={second}, live=()))
+
+    assert freed == Freed()
+    assert "cannot be read whole" in caplog.text
 
 
 class Mortal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from requests.exceptions import RequestException
 from traitlets import Unicode, default
 
 from himalia.container import Label
+from himalia.processes import Sightings
 
 from .containers import KIND
 from .ordering import THREADS, EngineCalls
@@ -32,6 +34,7 @@ class DockerSide(DockerSpawner):
 
     calls: ClassVar[EngineCalls | None] = None  #: of each class, as its client is
     _swept: ClassVar[float] = float("-inf")
+    sightings: ClassVar[Sightings] = Sightings()  #: none, where the Engine is on another machine than the hub
 
     @default("client_kwargs")
     def _default_client_kwargs(self) -> dict[str, Any]:
@@ -39,11 +42,18 @@ class DockerSide(DockerSpawner):
 
     async def docker(self, method: str, *args: Any, **options: Any) -> Any:
         """Call the Engine in a pool of threads; the calls for one server keep their order."""
+        return await self._in_turn(self._docker, method, *args, **options)
+
+    async def _in_turn(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         cls = type(self)
         if cls.calls is None:
             cls.calls = EngineCalls()
         key = (self.user.name if self.user else "", self.name)
-        return await cls.calls.call(key, self._docker, method, *args, **options)
+        return await cls.calls.call(key, function, *args, **options)
+
+    async def seconds_gone(self, found: dict[str, Any]) -> float:
+        """Return for how long no process of a container that is said to run has been seen on this machine."""
+        return float(await self._in_turn(self.sightings.seconds_gone, found["Id"], int(found["State"].get("Pid") or 0)))
 
     async def remove_for_good(self, found: dict[str, Any]) -> None:
         """Remove a container, keep its last words in the log if it ended by itself, and wait until it is gone."""

@@ -26,6 +26,7 @@ from .lease_mixin import LeaseMixin
 
 PORT_POLL_SECONDS = 0.05
 ALIVE_POLL_SECONDS = 1.0
+VANISHED_SECONDS = 60.0  #: without a process: only the Engine knows why a server ended, and it may yet tell
 ENGINE_SILENT = "The Docker Engine does not answer, so no server can be started. Tell an administrator."
 #: What the Docker SDK raises when nobody answers: DockerException already where its client is made.
 SILENCE = (DockerException, requests.exceptions.ConnectionError, requests.exceptions.Timeout)
@@ -144,6 +145,13 @@ class GPUSpawner(LeaseMixin, DockerSide):
         raise SpawnException(said, reason="ended", status_code=500)
 
     # The end.
+
+    async def has_vanished(self) -> bool:
+        """Tell whether the container has had no process for some time: an Engine stopped at the wrong moment misses an end."""
+        found = await self.inspect(self.object_name)
+        if found is None or not found["State"].get("Running"):
+            return False
+        return await self.seconds_gone(found) >= VANISHED_SECONDS
 
     async def find_lease(self) -> str:
         """Return the id of the lease that this server's container carries; empty where there is none."""

@@ -30,6 +30,7 @@ from .progress import Progress
 
 RETRY_SECONDS = 0.5
 UNDO_SECONDS = 0.5  #: that a start which was ended waits for its undoing: the hub refuses to stop one that takes 1 s
+VANISHED = "its processes ended, and the Engine missed it"
 Answer = TypeVar("Answer")
 
 
@@ -87,6 +88,10 @@ class LeaseMixin(ChoiceMixin, Spawner):
 
     async def wait_until_up(self, where: Any) -> None:
         """Return once the server answers; raise SpawnException when it has ended instead."""
+
+    async def has_vanished(self) -> bool:
+        """Tell whether the server has no process any more, though its container is called running."""
+        return False
 
     def in_words(self, error: BaseException) -> BaseException:
         """Return what people are told in place of this error."""
@@ -215,11 +220,18 @@ class LeaseMixin(ChoiceMixin, Spawner):
         """Tell whether the server runs; a start that is under way, or is being undone, counts as running."""
         if self._starting is not None or self._undoing is not None:
             return None
-        status = await super().poll()
+        status = await self._status()
         if self.service_url and self._claim is None and not self._has_started:
             # A hub that died during a start has kept nothing of it: the container that it left says whose it is.
             lease_id = await self.find_lease()
             self._claim = _Claim(lease_id=lease_id) if lease_id else None
+        return status
+
+    async def _status(self) -> Any:
+        status = await super().poll()
+        if status is None and self.service_url and await self.has_vanished():
+            self.log.warning("%s has no process any more, whatever its container is said to do", self._log_name)
+            return VANISHED
         return status
 
     async def poll_and_notify(self) -> Any:
@@ -247,7 +259,7 @@ class LeaseMixin(ChoiceMixin, Spawner):
         await self._end_start()
         if self._undoing is not None:
             await asyncio.wait([self._undoing])
-        if await super().poll() is None:
+        if await self._status() is None:
             await super().stop(now)
         await self.give_back()
 

@@ -167,9 +167,7 @@ class Sweeper:
                     if digest in rows:
                         raise
         except OSError as error:
-            log.warning(
-                "contents that no manifest of %s names stay, for one cannot be read whole: %s", owner_id, error
-            )
+            log.warning("contents that no manifest of %s names stay, for one cannot be read whole: %s", owner_id, error)
             return Freed()
         old = {content for content in nameless if self._is_older(owner_id, content, seconds)}
         return self._remove_contents(owner_id, old, known) if old else Freed()

@@ -7,6 +7,8 @@ import os
 import signal
 from pathlib import Path
 
+from himalia.processes import processes_of
+
 
 def end_processes(container: str, proc: Path = Path("/proc"), *, but: int = 0) -> list[int]:
     """Kill what runs in the control group of a container, by its whole id, but for one process; return the others."""
@@ -15,16 +17,3 @@ def end_processes(container: str, proc: Path = Path("/proc"), *, but: int = 0) -
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     return found
-
-
-def processes_of(container: str, proc: Path = Path("/proc")) -> list[int]:
-    """Return what runs in the control group of a container, by its whole id."""
-    return [int(folder.name) for folder in proc.glob("[0-9]*") if container in groups(folder)]
-
-
-def groups(folder: Path) -> str:
-    """Return the control groups of a process, by its directory; empty when it has ended."""
-    try:
-        return (folder / "cgroup").read_text()
-    except OSError:
-        return ""

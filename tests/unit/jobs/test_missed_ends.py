@@ -46,6 +46,7 @@ class Scene:
     docker: FakeDockerAPI
     container: Container
     proc: Path
+    clock: ClockOfTests
 
     def process(self, pid: int, container: str) -> None:
         """Let a process of a container be there."""
@@ -67,7 +68,7 @@ class Scene:
     async def end_after(self, seconds: float) -> Exit | None:
         """Look now, and again that much later; return the end that is told then."""
         assert (await self.engine.status(ATTEMPT)).phase is Phase.RUNNING
-        self.engine._pulse._clock.seconds += seconds
+        self.clock.seconds += seconds
         return (await self.engine.status(ATTEMPT)).exit
 
 
@@ -83,11 +84,11 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     labels = {Label.INSTALLATION: INSTALLATION, Label.KIND: "job", Label.ATTEMPT: ATTEMPT}
     container = docker.add(container_name(INSTALLATION, ATTEMPT), labels=labels, status="running")
     container.pid = 77
-    proc = tmp_path / "proc"
+    proc, clock = tmp_path / "proc", ClockOfTests()
     (proc / "self" / "ns").mkdir(parents=True)
     (proc / "self" / "ns" / "pid").symlink_to("pid:[4026531836]")
-    engine._pulse.proc, engine._pulse._clock = proc, ClockOfTests()
-    scene = Scene(engine, docker, container, proc)
+    engine._pulse.sightings.proc, engine._pulse.sightings.now = proc, clock.now
+    scene = Scene(engine, docker, container, proc, clock)
     scene.process(77, container.id)
     assert (await engine.status(ATTEMPT)).phase is Phase.RUNNING
     yield scene
@@ -166,7 +167,7 @@ async def test_a_job_that_is_seen_again_is_running_and_counts_anew(scene):
 async def test_a_service_that_sees_no_processes_of_containers_ends_no_job_for_that(scene):
     (scene.proc / "self" / "ns" / "pid").unlink()
     (scene.proc / "self" / "ns" / "pid").symlink_to("pid:[4026532000]")
-    scene.engine._pulse._sees = False
+    scene.engine._pulse.sightings.sees = False
     scene.ends(77)
     scene.record(code=0)
 
@@ -174,7 +175,7 @@ async def test_a_service_that_sees_no_processes_of_containers_ends_no_job_for_th
 
 
 async def test_a_service_that_was_started_since_knows_that_it_sees_processes_of_containers(scene):
-    scene.engine._pulse._sees = False
+    scene.engine._pulse.sightings.sees = False
     scene.ends(77)
     scene.record(code=0)
 
@@ -186,7 +187,7 @@ async def test_no_job_ends_while_the_engine_does_not_answer(scene):
     scene.record(code=0)
     assert await scene.end_after(1) is None
     scene.docker.failures["inspect_container"] = EngineError("away")
-    scene.engine._pulse._clock.seconds += 3600
+    scene.clock.seconds += 3600
 
     with pytest.raises(EngineError):
         await scene.engine.status(ATTEMPT)

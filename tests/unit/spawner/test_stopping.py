@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from shutil import rmtree
 
 import pytest
 from docker.errors import DockerException
@@ -11,6 +12,10 @@ from jupyterhub import orm
 from jupyterhub.objects import Server
 from jupyterhub.spawner import Spawner
 from jupyterhub.user import User
+
+from himalia.processes import Sightings
+from himalia_spawner.gpu_spawner import VANISHED_SECONDS
+from himalia_spawner.lease_mixin import VANISHED
 
 
 async def eventually(condition, deadline_seconds: float = 5.0) -> None:
@@ -118,3 +123,78 @@ async def test_a_hub_that_starts_is_told_the_address_it_knows_where_there_is_no_
         engine.failures["inspect_container"] = DockerException("nobody answers")
 
     assert await spawner.get_url() == "http://192.0.2.1:8888/user/alice/"
+
+
+@pytest.fixture
+def proc(tmp_path, engine, spawner_class, monkeypatch):
+    """Give the processes of a machine of the test's own, and a function that lets time pass on it."""
+    now = 0.0
+
+    def passes(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    folder = tmp_path / "proc"
+    monkeypatch.setattr(spawner_class, "sightings", Sightings(folder, lambda: now))
+    return folder, passes
+
+
+def run_in(container, folder, pid: int) -> None:
+    """Let a process run in a container."""
+    container.pid = pid
+    (folder / str(pid)).mkdir(parents=True)
+    (folder / str(pid) / "cgroup").write_text(f"0::/system.slice/docker-{container.id}.scope\n")
+
+
+@pytest.mark.asyncio
+@pytest.mark.fault(25)
+async def test_a_server_whose_end_the_engine_missed_gives_back_what_it_holds(hub_db, make, engine, service, up, proc):
+    folder, passes = proc
+    spawner = make()
+    hub = HubAPI(hub_db, spawner)
+    await hub.start(profile="gpu")
+    run_in(engine.only(), folder, 77)
+    assert await spawner.poll_and_notify() is None
+    rmtree(folder / "77")
+
+    assert await spawner.poll_and_notify() is None  # the Engine may yet tell
+    passes(VANISHED_SECONDS)
+    assert await spawner.poll_and_notify() == VANISHED
+
+    assert (spawner.ready, spawner.orm_spawner.server) == (False, None)
+    assert (engine.containers_by_id, service.live()) == ({}, [])
+    assert ("stop", spawner.object_name) not in engine.calls  # which an Engine that believes it to run would wait for
+
+
+@pytest.mark.asyncio
+@pytest.mark.fault(25)
+@pytest.mark.parametrize("left", ["another process of it", "nothing, and none was ever seen"])
+async def test_a_server_that_may_run_is_never_taken_for_one_that_ended(make, engine, service, proc, left):
+    folder, passes = proc
+    spawner = make()
+    spawner.apply_user_options(spawner, {"profile": "gpu"})
+    await spawner.start()
+    if left == "another process of it":
+        run_in(engine.only(), folder, 77)
+        engine.only().pid = 76
+
+    assert await spawner.poll() is None
+    passes(3600)
+
+    assert await spawner.poll() is None
+    assert len(service.live()) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_hub_that_sees_another_server_sees_that_one_has_ended(make, engine, service, proc):
+    folder, passes = proc
+    alices, bobs = make("alice"), make("bob")
+    for spawner in (alices, bobs):
+        spawner.apply_user_options(spawner, {"profile": "cpu"})
+        await spawner.start()
+    run_in(engine.named(bobs.object_name), folder, 77)
+    assert (await bobs.poll(), await alices.poll()) == (None, None)
+
+    passes(VANISHED_SECONDS)
+
+    assert (await bobs.poll(), await alices.poll()) == (None, VANISHED)

@@ -21,6 +21,7 @@ from .manifests import DIGEST, QUOTED_DIGEST, check, lengths_of
 from .pins import Pins
 from .receiver import PackReceiver
 from .trees import make_tree
+from .whole import WholeSnapshots
 
 LOCKS = 16
 DRAFTS = ".drafts"
@@ -49,6 +50,7 @@ class ContentStore:
         self.blobs = data / "blobs"
         self.snapshots = data / "snapshots"
         self.pins = Pins()
+        self.whole = WholeSnapshots()
         self._limits = limits or Limits()
         self._tree_locks = [threading.Lock() for _ in range(LOCKS)]
         self._owner_locks = [threading.Lock() for _ in range(LOCKS)]
@@ -75,10 +77,16 @@ class ContentStore:
     def missing_of(self, owner_id: str, digest: str) -> list[str]:
         """Return the contents of a snapshot that this owner has not sent yet; those that they have stay."""
         self.hold(owner_id, digest)
+        look = self.whole.look(self._owner_blobs(owner_id), self._snapshot(owner_id, digest) / MANIFEST)
+        if self.whole.knows(owner_id, digest, look):
+            return []
         missing = self.missing(owner_id, self._named(owner_id, digest))
         # What only looks like a content is none; only the list itself, which takes long to be read, tells.
         lengths = self._lengths(owner_id, digest) if missing else {}
-        return [content for content in missing if content in lengths]
+        missing = [content for content in missing if content in lengths]
+        if not missing:
+            self.whole.remember(owner_id, digest, look)
+        return missing
 
     def missing(self, owner_id: str, digests: Collection[str]) -> list[str]:
         """Return those of the digests that this owner has not sent."""

@@ -195,6 +195,7 @@ class Sweeper:
                     with contextlib.suppress(FileNotFoundError):  # it was pinned, and has never come
                         going.difference_update(self._contents(owner_id, digest))
                         known.add(digest)
+                self._store.whole.forget(owner_id)
                 for content in going.intersection(some):
                     freed += _remove_file(self._store.blob(owner_id, content))
         return freed

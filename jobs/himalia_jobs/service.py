@@ -233,7 +233,7 @@ class Service:
         if await self._look_at_nodes() or not self._compared:
             await self._reconcile()
         nodes, closed, now = list(self.ledger.nodes), self._closed(), self.clock.wall()
-        began, full = self.clock.now(), self.places.full_storages()
+        began, full = self.clock.now(), self.places.full()
         decided = await self.db.write(
             lambda db: take_turn(
                 db,

@@ -168,6 +168,7 @@ def job_waiter(job: JobRecord) -> Waiter:
         gpus=_request(job.gpus),
         profile=job.profile,
         project_id=job.project_id,
+        owner_id=job.owner_id,
         limit_seconds=float(job.timeout_seconds),
         preemptible=job.preemptible,
         own_rank=job.own_rank,

@@ -1,7 +1,8 @@
 """What homes, storages and teams take of the data disk, where they have limits: looked at every few minutes, and told.
 
-Where the file system does not fence, a limit is a promise that is looked after: who is above it reads so, and no new job of
-theirs is taken until they have deleted something. Servers start all the same, for that is where people delete.
+Where the file system does not fence, a limit is a promise that is looked after: who is above it reads so, and no job of
+theirs is taken or starts until they have deleted something. Servers start all the same, for that is where people delete. What
+runs goes on: many write to one place, and who of them has written what is too much is not known.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class Places:
         there = {(place.kind, place.name) for place in places}
         for key in self._known.keys() - there:
             await self.db.write(partial(_take_back, known=self._known.pop(key)))
+        await self._tell_who_came()
         if places or self.layout.disk_use.exists():
             await asyncio.to_thread(self._save)
 
@@ -81,12 +83,12 @@ class Places:
         mine |= {("team", team_id): f"{TEAM}/{name}" for name, team_id in sorted(person.teams.items())}
         return tuple(_view(self._known[key], name) for key, name in mine.items() if key in self._known)
 
-    def full_storages(self) -> dict[str, str]:
-        """Return whose storage is full, by internal id, with what is told of their jobs in line."""
+    def full(self) -> dict[str, str]:
+        """Return whose storage is full, by internal id of person or team, with what is told of their jobs in line."""
         return {
             name: waits_sentence(known.use)
             for (kind, name), known in self._known.items()
-            if kind == "storage" and known.level is Level.FULL
+            if kind != "home" and known.level is Level.FULL
         }
 
     async def must_have_room(self, person: Person, owner_id: str) -> None:
@@ -133,6 +135,12 @@ class Places:
         known = self._known[key] = Known(use=use, level=level, since=to_text(self.clock.wall()))
         if before is not None or level is not Level.OK:
             await self.db.write(lambda db: _write(db, before, known))
+
+    async def _tell_who_came(self) -> None:
+        """Tell of a team's place also those of its members who hold something only since it is as full as that."""
+        for known in list(self._known.values()):
+            if known.use.place.kind == "team" and await self.db.read(partial(_is_untold, known=known)):
+                await self.db.write(partial(_tell, known=known))
 
     def _all(self) -> Iterator[DiskPlace]:
         folders = {"home": self.layout.home, "storage": self.layout.storage, "team": self.layout.team}
@@ -202,10 +210,19 @@ def _write(db: Connection, before: Known | None, known: Known) -> None:
     """Tell in Lab how full a place is, in place of what was told before."""
     if before is not None:
         _take_back(db, before)
+    _tell(db, known)
+
+
+def _tell(db: Connection, known: Known) -> None:
     for user_id, name in _readers(db, known.use.place):
         sentence = place_sentence(known.use, name, known.level)
         if sentence:
             notices.tell(db, user_id=user_id, kind=KIND, sentence=sentence, key=f"{_key(known)} {user_id}")
+
+
+def _is_untold(db: Connection, known: Known) -> bool:
+    readers = _readers(db, known.use.place) if known.level is not Level.OK else ()
+    return any(notices.find_key(db, f"{_key(known)} {user_id}") is None for user_id, _ in readers)
 
 
 def _take_back(db: Connection, known: Known) -> None:

@@ -52,8 +52,9 @@ def place_sentence(use: DiskUse, place: str, level: Level) -> str:
 
 
 def waits_sentence(use: DiskUse) -> str:
-    """Return what is told of a job in line whose person's storage is full."""
-    return f"The /storage of who submitted it is full: {_taken(use)}. It starts when something was deleted there."
+    """Return what is told of a job in line whose person's storage, or whose team's, is full."""
+    whose = "storage of its team" if use.place.kind == "team" else "/storage of who submitted it"
+    return f"The {whose} is full: {_taken(use)}. It starts when something was deleted there."
 
 
 def _written(use: DiskUse) -> str:

@@ -20,7 +20,7 @@ from .rules import Rules
 from .words import Decision, Lack, Situation, Start, Wait, Waiter
 
 NONE = Rules()
-NO_ROOM = "The storage of who submitted it is full."
+NO_ROOM = "The storage of who submitted it, or of its team, is full."
 JUST_WAITS = Lack(reason=Reason.IN_LINE)
 
 
@@ -69,7 +69,9 @@ class _Round:
 
     def _full(self, waiter: Waiter) -> Lack | None:
         """Return why a job has no room to write; servers start, for that is where people delete."""
-        said = self.situation.full.get(waiter.user_id) if waiter.kind == "job" else None
+        if waiter.kind != "job":
+            return None
+        said = self.situation.full.get(waiter.user_id) or self.situation.full.get(waiter.owner_id)
         return Lack(reason=Reason.WAITS_FOR_DISK, text=said, nameless=NO_ROOM) if said else None
 
     def _room(self, waiter: Waiter) -> tuple[Lack | None, bool]:

@@ -34,6 +34,7 @@ class Waiter:
     team_ids: frozenset[str] = frozenset()  #: whose members may read who it is
     profile: str = ""
     project_id: str = ""
+    owner_id: str = ""  #: whose project it is: a person's or a team's; none: a server's
     limit_seconds: float | None = None  #: it is ended after so long; none: it stays as long as it likes
     preemptible: bool = False  #: it gives way to those who are not
     own_rank: int = 0  #: among those of the same person and priority; the lower the earlier
@@ -86,9 +87,8 @@ class Situation:
     waiters: tuple[Waiter, ...]
     holds: tuple[Hold, ...] = ()
     closed: tuple[Reason, str] | None = None  #: why nothing may start at all
-    full: Mapping[str, str] = field(
-        default_factory=dict
-    )  #: whose jobs do not start, for want of room to write; in words
+    full: Mapping[str, str] = field(default_factory=dict)
+    """Whose storage is full, of people and teams, in words: what they submit, and what is in their projects, does not start."""
     usage: Mapping[str, float] = field(default_factory=dict)  #: GPU hours of each person, older ones counting less
     last_starts: Mapping[tuple[str, bool], datetime] = field(default_factory=dict)  #: of a person, with GPUs or without
 

@@ -74,8 +74,8 @@ async def folk(tmp_path: Path) -> AsyncIterator[People]:
 def add_line(folk):
     """Submits a job, and returns its id."""
 
-    async def add(who: str) -> str:
-        return str((await folk.work.submit(who))["id"])
+    async def add(who: str, **fields: str) -> str:
+        return str((await folk.work.submit(who, **fields))["id"])
 
     return add
 
@@ -83,7 +83,7 @@ def add_line(folk):
 async def take(folk: People) -> Round:
     """Take a turn of the queue."""
     service = folk.work.service
-    nodes, now, full = await service.nodes(), service.clock.wall(), folk.places.full_storages()
+    nodes, now, full = await service.nodes(), service.clock.wall(), folk.places.full()
     return await service.db.write(
         lambda db: take_turn(db, nodes, service.site.limits, None, now=now, rules=service.rulebook.rules, full=full)
     )
@@ -151,6 +151,42 @@ async def test_the_jobs_of_who_has_filled_their_storage_wait_and_those_of_others
     assert first.waits[mine].reason is Reason.WAITS_FOR_DISK
     assert first.waits[mine].lack.text.startswith("The /storage of who submitted it is full: 3.0 MB of 2.0 MB.")
     assert [attempt.partition(".")[0] for attempt in second.started] == [mine]
+
+
+@pytest.mark.fault(42)
+async def test_the_jobs_of_a_team_that_has_filled_its_storage_wait_and_other_jobs_of_its_members_start(folk, add_line):
+    teams, own = await add_line("ada", owner="team:nlp"), await add_line("ada")
+    file = await folk.fill("team", 2 * MiB)
+
+    first = await take(folk)
+    file.unlink()
+    await folk.places.look()
+    second = await take(folk)
+
+    assert [attempt.partition(".")[0] for attempt in first.started] == [own]
+    assert first.waits[teams].reason is Reason.WAITS_FOR_DISK
+    assert first.waits[teams].lack.text == (
+        "The storage of its team is full: 2.0 MB of 1.0 MB. It starts when something was deleted there."
+    )
+    assert [attempt.partition(".")[0] for attempt in second.started] == [teams]
+
+
+@pytest.mark.fault(42)
+async def test_a_full_team_is_told_to_its_members_at_work_also_to_one_who_begins_later_and_each_once(folk, add_line):
+    await add_line("bob")
+    await take(folk)
+    await folk.fill("team", 2 * MiB)
+    before = [await folk.notices(who) for who in ("ada", "bob", "eve")]
+
+    await add_line("ada")
+    await add_line("eve")
+    await take(folk)
+    await folk.places.look()
+    await folk.places.look()
+
+    said = ["The team's /team/nlp is full: 2.0 MB of 1.0 MB. Delete something: no new job is taken before."]
+    assert before == [[], said, []]
+    assert [await folk.notices(who) for who in ("ada", "bob", "eve")] == [said, said, []]
 
 
 async def test_who_deletes_something_may_submit_at_once_and_the_notice_goes(folk):

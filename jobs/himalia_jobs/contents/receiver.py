@@ -5,27 +5,23 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from blake3 import blake3
 
 from himalia.errors import Unparsable
 from himalia.snapshot.wire import BLOCK_BYTES, END, PLAIN, SQUEEZED, unfolded
 
-from .files import for_people, sync_folder
+from .files import for_people
+from .settling import Settling
 
 LENGTH_BYTES = 8  #: of a content
 BLOCK_LENGTH_BYTES = 4
 HEADER_BYTES = 40  #: before each content
 SLACK_BYTES = 64 * 1024  #: of a pack that is a little too long it is said where it is wrong
-#: Contents wait for each other, so that the disk brings many home at once: one by one costs a flush each.
-WAITING_COUNT = 64
-WAITING_BYTES = 64 * 1024 * 1024
-SYNC_THREADS = 8
 
 
 class PackReceiver:
@@ -45,9 +41,7 @@ class PackReceiver:
         )
         self._lock = threading.Lock()
         self._closed = False
-        self._waiting: list[tuple[IO[bytes], str]] = []  #: whole, not on disk yet; with digests
-        self._waiting_bytes = 0
-        self._touched: set[Path] = set()
+        self._settling = Settling(folder)
         #: What the next piece is taken for, once it is there.
         self._step: Callable[[PackReceiver, bytes], None] = PackReceiver._magic
         self._need = len(PLAIN)  #: its length; 0: bytes of a content, taken as they come
@@ -80,7 +74,7 @@ class PackReceiver:
         with self._lock:
             complete = self._ended
             try:
-                self._settle()
+                self._settling.finish()
             except OSError as error:
                 raise for_people(error) from error
             finally:
@@ -97,9 +91,7 @@ class PackReceiver:
         self._closed = True
         self._piece.clear()
         with suppress(OSError):  # what cannot be kept is sent again
-            self._settle()
-        touched, self._touched = self._touched, set()
-        _side_by_side(sync_folder, touched)
+            self._settling.finish()
         if self._file is not None:
             file, self._file = self._file, None
             file.close()
@@ -179,30 +171,5 @@ class PackReceiver:
         assert self._file is not None
         self._file.flush()
         os.fchmod(self._file.fileno(), 0o400)
-        self._waiting.append((self._file, self._digest))
-        self._waiting_bytes += self._expected.pop(self._digest)
-        self._file = None
-        if len(self._waiting) >= WAITING_COUNT or self._waiting_bytes >= WAITING_BYTES:
-            self._settle()
-
-    def _settle(self) -> None:
-        """Bring all that waits to the disk, then to its place: a content that has its name is whole whatever happens."""
-        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
-        try:
-            _side_by_side(lambda one: os.fsync(one[0].fileno()), waiting)
-            for file, digest in waiting:
-                folder = self._folder / digest[:2]
-                folder.mkdir(parents=True, exist_ok=True)
-                Path(file.name).rename(folder / digest)
-                self._touched.add(folder)
-        finally:
-            for file, _ in waiting:
-                file.close()
-                Path(file.name).unlink(missing_ok=True)
-
-
-def _side_by_side(sync: Callable[[Any], None], things: Collection[Any]) -> None:
-    """Sync many things at once, so that they share the disk's flushes; return when all are on disk, or raise."""
-    if things:
-        with ThreadPoolExecutor(min(SYNC_THREADS, len(things)), thread_name_prefix="sync") as threads:
-            list(threads.map(sync, things))
+        file, self._file = self._file, None
+        self._settling.add(file, self._digest, self._expected.pop(self._digest))

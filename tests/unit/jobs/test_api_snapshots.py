@@ -315,7 +315,7 @@ async def test_a_full_disk_is_told_with_507_and_nothing_is_kept_half(work: AtWor
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("himalia_jobs.contents.receiver.os.fsync", full)
+    monkeypatch.setattr("himalia_jobs.contents.settling.os.fsync", full)
     answer = await work.ask("PUT", f"snapshots/{snapshot['id']}/contents", content=packed_of(b"right"))
     monkeypatch.undo()
 

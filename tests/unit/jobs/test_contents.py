@@ -214,17 +214,51 @@ def test_thousands_of_small_contents_in_one_piece_need_few_descriptors(tmp_path)
     assert len(list(tmp_path.glob("blobs/*/*"))) == 2000
 
 
+def full(_: int) -> None:
+    """Be a disk on which nothing fits."""
+    raise OSError(28, "No space left on device")
+
+
 def test_a_content_that_the_disk_did_not_take_has_no_name(tmp_path, monkeypatch):
     stream, expected = pack_of([b"first", b"second"])
     receiver = PackReceiver(tmp_path / "blobs", tmp_path / "drafts", expected)
 
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
+    monkeypatch.setattr("himalia_jobs.contents.settling.os.fsync", full)
     receiver.feed(stream + END)
-    monkeypatch.setattr("himalia_jobs.contents.receiver.os.fsync", full)
     with pytest.raises(DiskFull):
         receiver.finish()
+
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_contents_come_in_while_earlier_ones_go_to_the_disk_and_have_their_names_only_when_they_are_there(
+    tmp_path, monkeypatch
+):
+    stream, expected = pack_of([b"first", b"second", b"third"])
+    receiver = PackReceiver(tmp_path / "blobs", tmp_path / "drafts", expected)
+    on_disk, fsync = threading.Event(), os.fsync
+
+    def slow(descriptor: int) -> None:
+        assert on_disk.wait(20)
+        fsync(descriptor)
+
+    monkeypatch.setattr("himalia_jobs.contents.settling.os.fsync", slow)
+    receiver.feed(stream + END)  # it would never return
+    named_before = list(tmp_path.glob("blobs/*/*"))
+    on_disk.set()
+    receiver.finish()
+
+    assert named_before == []
+    assert {path.read_bytes() for path in tmp_path.glob("blobs/*/*")} == {b"first", b"second", b"third"}
+
+
+def test_a_disk_that_is_full_ends_an_upload_before_all_of_it_has_come(tmp_path, monkeypatch):
+    stream, expected = pack_of([b"%05d" % number for number in range(200)])
+    receiver = PackReceiver(tmp_path / "blobs", tmp_path / "drafts", expected)
+
+    monkeypatch.setattr("himalia_jobs.contents.settling.os.fsync", full)
+    with pytest.raises(DiskFull):
+        receiver.feed(stream)
 
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
@@ -335,9 +369,6 @@ def test_a_file_of_many_contents_is_put_together_in_order(store, tmp_path, monke
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     file = tmp_path / "deep" / "file"
     write_whole(file, b"first", tmp_path / "drafts")
-
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("himalia_jobs.contents.files.os.fsync", full)
     with pytest.raises(DiskFull):

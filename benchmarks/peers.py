@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from measuring import Report, cpu_of, in_turn, main, own_platform, someone
+from measuring import Bound, Report, cpu_of, in_turn, main, own_platform, someone
+from measuring.judging import TOLD, leave
 from measuring.listening import Listener
 from peering import jupyter_scheduler, slurm
 from peering.ours import SETTINGS, Ours
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 BUILD = Path(__file__).resolve().parents[1] / "build" / "peers"
 OURS = "himalia"
+NO_LATER = 1.0
 
 
 def measure(rounds: int) -> Report:
@@ -37,6 +39,8 @@ def measure(rounds: int) -> Report:
             many(report, found)
             largest(report, found, large)
             report.notes += [f"{peer.name}: {peer.killed()}" for peer in found]
+    if report.judged:
+        leave(BUILD.parent / TOLD, report.judged)
     report.notes.append(
         "himalia runs each in a container, with limits and a network of its own; the others run processes of the same user"
     )
@@ -93,7 +97,16 @@ def compare(report: Report, rounds: int, kind: str, found: list[Peer]) -> None:
         for name, side in taken.items():
             beside = "" if name == OURS else f"{kind}: {what}, {OURS}"
             report.add(f"{kind}: {what}, {name}", "s", [read(seen) for seen in side.samples], beside=beside)
+    for name, side in taken.items():
+        ended = ([seen.ended for seen in one.samples] for one in (taken[OURS], side))
+        judge(report, f"{kind}: submit to its end, told", name, *ended)
     report.notes.append(f"CPU seconds of the machine for one {kind}: " + told(cpu_of(taken)))
+
+
+def judge(report: Report, what: str, peer: str, ours: list[float], theirs: list[float]) -> None:
+    """Judge what takes as long with himalia as with a peer, at most."""
+    if peer != OURS:
+        report.judge("G23", what, "s", ours, theirs, bound=Bound(limit=NO_LATER), other_side=peer)
 
 
 def many(report: Report, found: list[Peer]) -> None:
@@ -102,6 +115,7 @@ def many(report: Report, found: list[Peer]) -> None:
     for name, side in taken.items():
         beside = "" if name == OURS else f"{AT_ONCE} at once, {OURS}"
         report.add(f"{AT_ONCE} at once, {name}", "s", side.samples, beside=beside)
+        judge(report, f"{AT_ONCE} at once, all ended", name, taken[OURS].samples, side.samples)
     report.notes.append(f"CPU seconds of the machine for {AT_ONCE} at once: " + told(cpu_of(taken)))
 
 

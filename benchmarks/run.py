@@ -6,12 +6,13 @@ import json
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 from measuring import machine
-from measuring.judging import HEAD, row_of, table
+from measuring.judging import HEAD, TOLD, row_of, row_of_absent, table
 
 HERE = Path(__file__).parent
 #: Each benchmark with the goals that it judges, the most telling first.
@@ -27,6 +28,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "listing": ("G14",),
     "durable": ("G15",),
     "restart": ("G17", "G18"),
+    "hostile": ("G21",),
     "fairness": ("G22",),
     "spawn": (),
     "handover": (),
@@ -34,7 +36,15 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "round": (),
 }
 SIZED = ("throughput", "log_lines", "snapshots", "uploads", "listing", "restart", "fairness")
-TOLD = "told"  #: below `build`: what longer runs have left there
+#: The goals that these judge, and how each is run: where one has left nothing, the table says so.
+ELSEWHERE = {
+    "G16": (
+        "nothing lost, begun twice or left over, wherever the service is killed or the power is cut",
+        "make campaign",
+    ),
+    "G21": ("all faults and bad inputs of the tests end as they should", "make test"),
+    "G23": ("no later than jupyter-scheduler and Slurm", "build/venv/bin/python benchmarks/peers.py"),
+}
 MOST_SECONDS = 900
 
 
@@ -48,7 +58,7 @@ MOST_SECONDS = 900
 def main(goals: tuple[str, ...], scale: float, rounds: int | None, file: Path) -> None:
     """Measure all, or what judges some GOALS alone; print tables, write JSON, and fail when a goal is missed."""
     wanted = {goal.upper() for word in goals for goal in word.replace(",", " ").split()}
-    if unknown := wanted - {goal for judged in BENCHMARKS.values() for goal in judged}:
+    if unknown := wanted - {goal for judged in BENCHMARKS.values() for goal in judged} - set(ELSEWHERE):
         raise click.UsageError(f"No benchmark judges {', '.join(sorted(unknown))}.")
     begun, before = time.monotonic(), machine.describe()
     reports = {}
@@ -59,13 +69,21 @@ def main(goals: tuple[str, ...], scale: float, rounds: int | None, file: Path) -
     found = [
         goal for report in reports.values() for goal in report.get("goals", ()) if not wanted or goal["goal"] in wanted
     ]
-    found += [] if wanted else told(file.parent / TOLD)
+    found += [goal for goal in told(file.parent / TOLD) if not wanted or goal["goal"] in wanted]
     found.sort(key=lambda goal: int(goal["goal"][1:]))
+    absent = [one for one in not_told(file.parent / TOLD) if not wanted or one["goal"] in wanted]
     broken = [name for name, report in reports.items() if "broken" in report]
     file.parent.mkdir(parents=True, exist_ok=True)
-    whole = {"machine": before, "seconds": time.monotonic() - begun, "goals": found, "reports": reports}
+    whole = {
+        "machine": before,
+        "seconds": time.monotonic() - begun,
+        "goals": found,
+        "not_measured": absent,
+        "reports": reports,
+    }
     file.write_text(json.dumps(whole, indent=1) + "\n")
-    click.echo(table([HEAD, *(row_of(goal) for goal in found)]))
+    rows = [*(row_of(goal) for goal in found), *(row_of_absent(**one) for one in absent)]
+    click.echo(table([HEAD, *sorted(rows, key=lambda row: int(row[0][1:]))]))
     missed = sorted(
         {goal["goal"] for goal in found if not (goal["passed"] or goal["stretch"])}, key=lambda name: int(name[1:])
     )
@@ -99,8 +117,21 @@ def run(name: str, scale: float, rounds: int | None) -> dict[str, Any]:
 
 
 def told(folder: Path) -> list[dict[str, Any]]:
-    """Return the goals that longer runs than this have judged (`make campaign`, the tests of faults), as they left them."""
-    return [goal for file in sorted(folder.glob("*.json")) for goal in json.loads(file.read_text())]
+    """Return the goals that longer runs than this have judged, as they left them, each with the day of it."""
+    found = []
+    for file in sorted(folder.glob("*.json")):
+        day = datetime.fromtimestamp(file.stat().st_mtime, UTC).date()
+        found += [goal | {"what": f"{goal['what']} ({day})"} for goal in json.loads(file.read_text())]
+    return found
+
+
+def not_told(folder: Path) -> list[dict[str, str]]:
+    """Return the goals that a longer run judges and none has left, with what is to be run."""
+    return [
+        {"goal": goal, "what": what, "run": command}
+        for goal, (what, command) in ELSEWHERE.items()
+        if not (folder / f"{goal}.json").exists()
+    ]
 
 
 if __name__ == "__main__":

@@ -6,8 +6,10 @@ A goal is judged by the ratio of two sides that took turns in one run, or by a f
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
@@ -115,6 +117,7 @@ def judge(
     )
 
 
+TOLD = "told"  #: below `build`: what longer runs than `make bench` leave there
 HEAD = (
     "goal",
     "what",
@@ -147,6 +150,19 @@ def row_of(judged: dict[str, Any]) -> tuple[str, ...]:
         f"{before:.1f} to {after:.1f}",
         ", ".join(f"{name} {seconds:.2f}" for name, seconds in cpu.items()),
     )
+
+
+def row_of_absent(goal: str, what: str, run: str) -> tuple[str, ...]:
+    """Return a line of the table for a goal that is judged by a longer run, which has left nothing here."""
+    said = [goal, what, *[""] * (len(HEAD) - 2)]
+    said[HEAD.index("goal is") + 1] = f"not measured here: run `{run}`"
+    return tuple(said)
+
+
+def leave(folder: Path, judged: Sequence[Judged]) -> None:
+    """Leave goals of one name where `make bench` finds them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{judged[0].goal}.json").write_text(json.dumps([one.to_json() for one in judged], indent=1) + "\n")
 
 
 def short(value: float) -> str:

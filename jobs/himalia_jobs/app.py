@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import fcntl
 import logging
-import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +19,7 @@ from himalia.errors import HimaliaError, LocalError, Unavailable
 from himalia.harmless import harmless
 from himalia_gpus.supervisor import watch_for
 
+from . import process
 from .api import make_application
 from .contents import ContentStore
 from .engines.bridges import find_gateway
@@ -41,7 +41,6 @@ BODY_SECONDS = 900.0  #: within which a body has to come that is no upload: a sl
 SMALLEST_DATABASE_BYTES = 512  #: SQLite takes a smaller file for an empty database
 ENGINE_RETRY_SECONDS = 5.0
 CLOSE_SECONDS = 3.0
-MOST_FILES = 65_536
 BACKLOG = 1024  #: connections that wait to be taken: after a restart everybody's tabs come back at once
 
 
@@ -65,18 +64,12 @@ def main(config: Path | None, adopt: bool) -> None:
         settings = read_settings(config, adopt=adopt)
     except LocalError as error:
         raise click.ClickException(error.message) from error
-    _allow_many_files()
+    process.allow_many_files()
+    process.answer_soon()
     try:
         asyncio.run(serve(settings))
     except LocalError as error:
         raise click.ClickException(error.message) from error
-
-
-def _allow_many_files() -> None:
-    """Have as many connections and files open as this process may: each tab that listens is one, and the usual is 1,024."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, MOST_FILES) if most > 0 else MOST_FILES, most))
 
 
 async def serve(settings: Settings) -> None:
@@ -126,6 +119,7 @@ async def _run(
                 f"Port {port} on {address} is taken ({error.strerror}). Set [platform] service_port in himalia.toml."
             ) from error
     log.info("listening on port %s", port)
+    process.keep_what_is_there()
     working = asyncio.create_task(service.run(), name="service")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     done, _ = await asyncio.wait({working, stopping}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -142,20 +142,18 @@ class ArtifactsHandler(DownloadBase):
             entries, cursor = await self.service.engine.artifacts(attempt, limit, self.argument("cursor"))
         except NoCursor as error:
             raise FieldError("cursor", "It must be the cursor of a page of this list.") from error
-        self.answer(
-            ArtifactList(
-                attempt=attempt,
-                live=job.state not in FINAL_STATES,
-                truncated=bool(cursor),
-                cursor=cursor or None,
-                artifacts=tuple(
-                    Artifact(
-                        path=entry.path, type=entry.type, size_bytes=entry.size_bytes, modified_at=entry.modified_at
-                    )
-                    for entry in entries
-                ),
+        live = job.state not in FINAL_STATES
+
+        def listed() -> ArtifactList:
+            found = tuple(
+                Artifact(path=one.path, type=one.type, size_bytes=one.size_bytes, modified_at=one.modified_at)
+                for one in entries
             )
-        )
+            return ArtifactList(
+                attempt=attempt, live=live, truncated=bool(cursor), cursor=cursor or None, artifacts=found
+            )
+
+        await self.answer_long(listed)
 
 
 class ArtifactHandler(DownloadBase):

@@ -9,6 +9,7 @@ import logging
 import socket
 import struct
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
@@ -32,6 +33,9 @@ access = logging.getLogger("tornado.access")
 ENGINE_SILENT = "The engine that runs containers does not answer. Running jobs go on. Try again in a moment."
 ANOTHER_PAGE = "The request came from another page. Reload the page and try again; a script sends X-XSRFToken."
 Model = TypeVar("Model", bound=BaseModel)
+MOST_VALUES = (
+    40_000  #: of each kind, in a body that is read while others wait; a long text has fewer, whatever is in it
+)
 ASK_AGAIN_SECONDS = 60.0  #: on a stream that stays open, who reads it is asked for so often
 STALLED_SECONDS = 120.0  #: after which somebody who takes nothing of what was sent is let go
 STREAM_BYTES = 32 * 1024  #: that the kernel is asked to hold for a reader of events; it takes twice as much
@@ -142,10 +146,13 @@ class HimaliaHandler(HubOAuthenticated, RequestHandler):
 
     def body_as(self, model: type[Model]) -> Model:
         """Return the request's body; raise Unparsable or FieldError with the field's name."""
-        try:
-            plain = json.loads(
-                self.request.body or b"null", parse_constant=_refuse_constant, object_pairs_hook=_each_key_once
+        body = self.request.body
+        if self.largest_body_bytes is not None and max(body.count(b'":'), *map(body.count, (b"[", b"{"))) > MOST_VALUES:
+            raise Unparsable(
+                f"The body has more than {MOST_VALUES:,} lists, objects or keys: no request here has so many."
             )
+        try:
+            plain = json.loads(body or b"null", parse_constant=_refuse_constant, object_pairs_hook=_each_key_once)
         except (ValueError, RecursionError) as error:
             raise Unparsable(f"The body is no JSON: {str(error)[:200]}.") from error
         if not isinstance(plain, dict):
@@ -174,6 +181,13 @@ class HimaliaHandler(HubOAuthenticated, RequestHandler):
         self.set_status(status)
         self.set_header("Content-Type", "application/json")
         self.finish(body.model_dump_json() if isinstance(body, BaseModel) else json.dumps(body))
+
+    async def answer_long(self, make: Callable[[], BaseModel]) -> None:
+        """Send a model with very many parts as JSON; it is made and written out in a thread, and others are answered meanwhile."""
+        loop = asyncio.get_running_loop()
+        text = await loop.run_in_executor(self.service.file_threads, lambda: make().model_dump_json())
+        self.set_header("Content-Type", "application/json")
+        self.finish(text)
 
     def log_exception(self, kind: Any, value: Any, trace: Any) -> None:
         """Log bugs with their traceback; what people are told is no bug, and a closed connection is theirs."""

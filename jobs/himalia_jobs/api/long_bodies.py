@@ -10,6 +10,8 @@ from himalia.units import format_size
 
 from .base import HimaliaHandler
 
+VALUES_OF_A_LIST = 4  #: an entry has one list and is one object, and far more values; names may have brackets as well
+
 
 def length_of(header: str) -> int:
     """Return how many bytes a request says that it brings; of a stream nobody knows."""
@@ -52,7 +54,8 @@ class LongBodyHandler(HimaliaHandler):
         """Make what came the request's body; raise what is wrong with it, or with who sent it."""
         if self.failure is not None:
             raise self.failure
-        if self._collected.count(b",") > self.most_values():
+        lists = max(self._collected.count(b"["), self._collected.count(b"{"))
+        if max(self._collected.count(b","), VALUES_OF_A_LIST * lists) > self.most_values():
             raise TooLarge("The list of files has more values than a list of so many files can have.")
         self.request.body = bytes(self._collected)
         self._collected.clear()

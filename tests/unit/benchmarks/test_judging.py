@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
-from measuring.judging import HEAD, Bound, judge, row_of, table
+from measuring.judging import HEAD, Bound, judge, leave, row_of, row_of_absent, table
 from measuring.turns import cpu_of, in_turn, percentile
 
 ROOT = Path(__file__).parents[3]
@@ -116,6 +116,57 @@ def test_a_run_of_all_faults_leaves_its_goal_for_the_table(tmp_path):
     (told,) = run.told(tmp_path)
     assert (told["goal"], told["ours"]["median"], told["passed"]) == ("G21", 1.0, False)
     assert len(row_of(told)) == len(HEAD)
+
+
+CAMPAIGN = ("test_service_campaign.py::one", "test_power_cuts.py::two", "test_recovery_steps.py::three")
+
+
+def reports(*names):
+    return [SimpleNamespace(when="call", keywords={"fault": 1}, nodeid=name) for name in names]
+
+
+@pytest.mark.parametrize(("failed", "passes"), [((), True), (CAMPAIGN[:1], False)])
+def test_a_whole_campaign_leaves_its_goal_however_it_ended(tmp_path, failed, passes):
+    import figures_told
+    import run
+
+    stats = {"passed": reports(*(name for name in CAMPAIGN if name not in failed)), "failed": reports(*failed)}
+    figures_told.tell_goals(tmp_path, stats, campaign=True)
+
+    (told,) = run.told(tmp_path)
+    assert (told["goal"], told["passed"]) == ("G16", passes)
+    assert "G16" not in {one["goal"] for one in run.not_told(tmp_path)}
+
+
+def test_a_part_of_a_campaign_leaves_no_goal(tmp_path):
+    import figures_told
+
+    figures_told.tell_goals(tmp_path, {"passed": reports(*CAMPAIGN[1:])}, campaign=True)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_goal_that_a_longer_run_judges_is_told_as_not_measured_with_what_to_run(tmp_path):
+    import run
+
+    leave(tmp_path, [judge("G23", "script, told", "s", [1.0], [2.0], bound=Bound(limit=1), other_side="Slurm")])
+
+    absent = run.not_told(tmp_path)
+    assert {one["goal"] for one in absent} == {"G16", "G21"}
+    assert [told["passed"] for told in run.told(tmp_path)] == [True]
+    lines = table([HEAD, *(row_of_absent(**one) for one in absent)]).splitlines()
+    assert "not measured here: run `make campaign`" in lines[1]
+
+
+def test_what_only_a_longer_run_judges_can_be_asked_for(tmp_path):
+    import run
+
+    told = CliRunner().invoke(run.main, ["G16", "--json", str(tmp_path / "bench.json")])
+
+    assert told.exit_code == 0, told.output
+    assert "not measured here: run `make campaign`" in told.output
+    written = json.loads((tmp_path / "bench.json").read_text())
+    assert (written["goals"], [one["goal"] for one in written["not_measured"]]) == ([], ["G16"])
 
 
 def test_a_few_tests_of_faults_leave_no_goal(tmp_path):

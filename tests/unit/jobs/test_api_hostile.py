@@ -8,7 +8,7 @@ import logging
 import httpx
 import pytest
 from doors import GUARDED
-from service_at_work import AtWork
+from service_at_work import AtWork, at_work
 
 from himalia.states import JobState
 from himalia_jobs.app import OneLine
@@ -215,6 +215,34 @@ async def test_a_body_that_is_larger_than_any_request_of_its_kind_is_not_read(wo
     manifest = await work.ask("POST", "snapshots", content=body + b"{}")
 
     assert manifest.status_code == 422
+
+
+@pytest.mark.fault(94)
+@pytest.mark.parametrize(
+    "value",
+    [b"[" + b"[]," * 600_000 + b"[]]", b"[" + b"{}," * 600_000 + b"{}]", b"{" + b'"a":0,' * 300_000 + b'"b":0}'],
+    ids=["lists", "objects", "keys"],
+)
+async def test_a_body_of_very_many_values_is_refused_before_it_is_read(work: AtWork, value):
+    answer = await work.ask("POST", "jobs", content=b'{"project": "work", "command": ' + value + b"}")
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unparsable")
+    assert "no request here has so many" in answer.json()["error"]["message"]
+
+
+@pytest.mark.fault(94)
+async def test_a_list_of_files_that_is_mostly_brackets_is_refused(tmp_path):
+    async with at_work(tmp_path, limits={"entries": 1000}) as work:
+        body = b'{"owner": "user:ada", "manifest": {"entries": [' + b"[]," * 20_000 + b"[]]}}"
+        answer = await work.ask("POST", "snapshots", content=body)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+
+
+async def test_a_long_text_may_have_whatever_is_in_it(work: AtWork):
+    text = json.dumps({f"{number}": [number] for number in range(15_000)})
+
+    assert (await work.submit(command=["tell", text]))["state"] == "queued"
 
 
 @pytest.mark.fault(94)

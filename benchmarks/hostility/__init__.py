@@ -1,0 +1,1 @@
+"""Hostile inputs: what somebody sends, and what jobs do, each with the answer that is expected."""

@@ -1,0 +1,34 @@
+"""What the service's process may take, and how Python shares it among those who ask."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import resource
+import sys
+
+MOST_FILES = 65_536
+SWITCH_SECONDS = (
+    0.001  #: Python's own 5 ms: while a thread reads a long list, each step of a short answer waits so long for it
+)
+YOUNG, MIDDLE, OLD = 10_000, 20, 20  #: objects made before they are looked through; a long list makes a million
+
+
+def allow_many_files() -> None:
+    """Have as many connections and files open as this process may: each tab that listens is one, and the usual is 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        wanted = MOST_FILES if most == resource.RLIM_INFINITY else min(most, MOST_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+def answer_soon() -> None:
+    """Let threads take short turns, and look for garbage less often: both keep a short answer waiting."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.set_threshold(YOUNG, MIDDLE, OLD)
+
+
+def keep_what_is_there() -> None:
+    """Look no more through what was loaded at the start: it stays."""
+    gc.collect()
+    gc.freeze()

@@ -56,15 +56,28 @@ REFUSALS: tuple[type[EngineError], ...] = (NoSpace, NodeDraining, Conflict, *CAN
 
 
 class Runner:
-    """Takes a job from `starting` to its end. `changed` is called whenever a lease went back or a state moved."""
+    """Takes a job from `starting` to its end.
 
-    def __init__(self, db: Database, engine: Engine, site: Site, clock: BootClock, changed: Callable[[], None]) -> None:
+    `freed` is called whenever a lease went back or a job stands in line again: it may be somebody's turn. `told` is called for
+    all else that changed of a job.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        engine: Engine,
+        site: Site,
+        clock: BootClock,
+        freed: Callable[[], None],
+        told: Callable[[], None],
+    ) -> None:
         self.db = db
         self.engine = engine
         self.site = site
         self.policies = all_policies(site.log_policies)
         self.clock = clock
-        self.changed = changed
+        self.freed = freed
+        self.told = told
         self.full_until = 0.0  #: the engine's disk was full a moment ago: until then nothing new starts
 
     async def step(self, job_id: str) -> float | None:
@@ -135,7 +148,7 @@ class Runner:
                 )
 
         await self.db.write(write)
-        self.changed()
+        self.told()
 
     async def _watch(self, job: JobRecord, attempt: AttemptRecord) -> float | None:
         observed = await self.engine.status(attempt.id)
@@ -146,7 +159,7 @@ class Runner:
         if stuck.is_stuck(attempt, self.clock.now()):
             at = to_text(self.clock.wall())
             await self.db.write(lambda db: stuck.note_stuck(db, job, attempt, at))
-            self.changed()
+            self.told()
         if job.cancel_requested:
             await self._stop(attempt, Reason.CANCELLED)
             return LOOK_AGAIN_SECONDS
@@ -194,7 +207,7 @@ class Runner:
             note_job(db, job.id)
 
         await self.db.write(write)
-        self.changed()
+        self.told()
         return before
 
     async def _stop(self, attempt: AttemptRecord, why: Reason, grace_seconds: float | None = None) -> None:
@@ -237,7 +250,7 @@ class Runner:
                 )
 
         await self.db.write(write)
-        self.changed()
+        self.told()
         return 0.0
 
     async def _cannot_start(self, job: JobRecord, attempt: AttemptRecord, reason: Reason, detail: str) -> float:
@@ -273,7 +286,7 @@ class Runner:
                 move(db, job.id, JobState.CANCELLED, Reason.CANCELLED, by_whom(fresh))
 
         await self.db.write(write)
-        self.changed()
+        self.freed()
         return None
 
     async def _collect(self, job: JobRecord, attempt: AttemptRecord) -> float | None:
@@ -297,7 +310,7 @@ class Runner:
                 move(db, job.id, end.state, end.reason, f"{end.detail} {NOT_AGAIN}" if again else end.detail)
 
         await self.db.write(write)
-        self.changed()
+        self.freed()
         return None
 
     def _again(self, db: Connection, job: JobRecord, attempts: Sequence[AttemptRecord], end: Ending) -> None:

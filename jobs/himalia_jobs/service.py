@@ -102,7 +102,7 @@ class Service:
         self.serving = Serving(db, engine, self.site, hub, layout, self.clock, self.rulebook)
         self.starter = Starter(db, hub, HubServers(hub.api, hub.token), self.site, self.clock, self._changed)
         self.waiting = Waiting(db, self.serving, self.starter)
-        self.runner = Runner(db, engine, self.site, self.clock, self._changed)
+        self.runner = Runner(db, engine, self.site, self.clock, self._changed, self.changes.tell)
         self.work = Work(self.runner.step, at_once=STARTS_AT_ONCE)
         self.gpu_modes = GPUModes(db, self.site.gpu_modes, self._know)
         self.reconciler = Reconciler(db, engine, self.serving, self.work.add)

@@ -214,8 +214,12 @@ class FakeDockerEngine:
             self.wrong.append(f"{labels[Label.ATTEMPT]} began twice")
 
     def _tell(self, action: str, container: Container) -> None:
+        attributes = container.labels | {"name": container.name}
+        if action == "die":
+            attributes["exitCode"] = str(container.exit_code)
+        actor = {"ID": container.id, "Attributes": attributes}
         for queue in list(self._listeners):
-            queue.put({"Type": "container", "Action": action, "Actor": {"Attributes": container.labels}})
+            queue.put({"Type": "container", "Action": action, "Actor": actor, "timeNano": time.time_ns()})
 
 
 def _plan(argv: list[str]) -> tuple[float, int]:

@@ -152,7 +152,7 @@ class MortalService:
         nobody: Any = None
         serving = Serving(mortal, self.engine, self.site, nobody, self.layout, self.clock)
         self.wanted: set[str] = set()
-        self.runner = Runner(mortal, self.engine, self.site, self.clock, lambda: None)
+        self.runner = Runner(mortal, self.engine, self.site, self.clock, lambda: None, lambda: None)
         self.reconciler = Reconciler(mortal, self.engine, serving, self.wanted.add)
         self.modes = GPUModes(mortal, self.site.gpu_modes)
 

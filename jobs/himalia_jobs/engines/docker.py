@@ -108,7 +108,8 @@ class LocalEngine(AttemptFiles):
         self._maker = Maker(self.docker, installation, layout, trees, self._in_thread)
         self._disk = DiskMeter(layout, site.limits.log_size, self._maker.container)
         self._pulse = Pulse(self._journal, self._clock)
-        self._ends = Ends(self._maker, self._journal, layout, self._pulse, self._clock.boot_id, self._in_thread)
+        lives, boot_id = self._events.lives, self._clock.boot_id
+        self._ends = Ends(self._maker, self._journal, layout, self._pulse, lives, boot_id, self._in_thread)
         self._packages = Packages(self.docker, installation, layout, self._in_thread)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._node: tuple[float, Node] | None = None
@@ -201,8 +202,10 @@ class LocalEngine(AttemptFiles):
             must_be_new_or_same(entry, observed, spec)
             started = entry is not None and entry.started
             if observed.phase is Phase.CREATED or (observed.phase is Phase.ABSENT and not started):
-                await self._make(spec, observed, timeout_seconds, new=entry is None, again=started)
+                begun = await self._make(spec, observed, timeout_seconds, new=entry is None, again=started)
                 self._packages.note(spec)
+                if begun:
+                    return await self._ends.after_start(spec)
             return await self._ends.now(spec.attempt)
 
     async def stop(self, attempt: str, *, grace_seconds: float, why: str) -> None:
@@ -254,16 +257,14 @@ class LocalEngine(AttemptFiles):
         entry = await self._in_thread(self._journal.look, self._epoch, attempt)
         if entry is not None and entry.collected is not None:
             return Collected(**entry.collected)
-        await self._ends.must_be_over(attempt)
-        collected: Collected = await self._in_thread(seal, self.layout.attempt(attempt), self.site.limits.log_size)
-        await self._in_thread(self._journal.collected, attempt, vars(collected))
-        return collected
+        await self._ends.must_be_over(attempt, entry)
+        return await self._in_thread(self._seal, attempt)
 
     async def forget(self, attempt: str) -> None:
         """Remove container, volume and working directories; log, artifacts and the tombstone stay."""
         async with self._alone(attempt):
-            await self._check_epoch()
-            await self._ends.must_be_over(attempt)  # the end is in the journal before the container goes
+            entry = await self._in_thread(self._journal.look, self._epoch, attempt)
+            await self._ends.must_be_over(attempt, entry)  # the end is in the journal before the container goes
             # The Engine takes its time; what is kept of the working directories is sealed meanwhile, and they go.
             # Neither goes on behind the other's failure: whoever forgets it next would meet it.
             for failure in await asyncio.gather(
@@ -272,6 +273,11 @@ class LocalEngine(AttemptFiles):
                 if failure is not None:
                     raise failure
             await self._in_thread(self._journal.forgotten, attempt)
+
+    def _seal(self, attempt: str) -> Collected:
+        collected = seal(self.layout.attempt(attempt), self.site.limits.log_size)
+        self._journal.collected(attempt, vars(collected))
+        return collected
 
     async def _clear(self, attempt: str) -> None:
         """Remove the working directories, once the log that lies in them is sealed."""
@@ -319,16 +325,18 @@ class LocalEngine(AttemptFiles):
 
     async def _make(
         self, spec: LaunchSpec, observed: Observed, timeout_seconds: float, *, new: bool, again: bool
-    ) -> None:
-        """Create what is not there yet, and start it; an attempt that cannot be started never will be."""
+    ) -> bool:
+        """Create what is not there yet, and start it: tell whether that was done now. One that cannot be started never will be."""
         await self._in_thread(self._intend, spec, new)
         try:
             if observed.phase is Phase.ABSENT and not await self._create(spec, timeout_seconds):
                 observed = await self._maker.observe(spec.attempt)
                 must_be_new_or_same(None, observed, spec)
             await self._in_thread(self._journal.started, spec.attempt)
-            if observed.phase in NOT_STARTED:
-                await self._begin(spec.attempt, timeout_seconds)
+            if observed.phase not in NOT_STARTED:
+                return False
+            await self._begin(spec.attempt, timeout_seconds)
+            return True
         except (ImageMissing, StartFailed) as error:
             await self._ends.first(spec.attempt, await self._maker.end_of_start(spec.attempt, error, again=again))
             await self._maker.remove(spec.attempt)

@@ -8,14 +8,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from himalia.container import container_name
+
 from ..layout import DataLayout
-from .base import Exit, ExitReason, Observed, Phase
+from .base import Exit, ExitReason, LaunchSpec, Observed, Phase
+from .containers import labels
 from .errors import Refused
 from .journal import Entry, Journal
 from .making import Maker
 from .pulse import Pulse
 from .runfiles import read_record
-from .seen import exit_of, missed
+from .seen import exit_of, exit_of_life, missed, observed_of_life, observed_of_start
+from .told import Life, Lives
 
 log = logging.getLogger(__name__)
 
@@ -26,17 +30,28 @@ class Ends:
     """Brings together what the Engine shows of an attempt, what the attempt wrote, and what the journal knows."""
 
     def __init__(
-        self, maker: Maker, journal: Journal, layout: DataLayout, pulse: Pulse, boot_id: str, in_thread: InThread
+        self,
+        maker: Maker,
+        journal: Journal,
+        layout: DataLayout,
+        pulse: Pulse,
+        lives: Lives,
+        boot_id: str,
+        in_thread: InThread,
     ) -> None:
         self._maker = maker
         self._journal = journal
         self._layout = layout
         self._pulse = pulse
+        self._lives = lives
         self._boot_id = boot_id
         self._in_thread = in_thread
 
     async def now(self, attempt: str) -> Observed:
         """Return an attempt as it is; an end that is seen for the first time is journalled first (I9)."""
+        told = await self._told(attempt)
+        if told is not None:
+            return told
         observed, state = await self._maker.look(attempt)
         entry = await self._in_thread(self._journal.find, attempt)
         if entry is not None and entry.exit is not None:
@@ -54,9 +69,15 @@ class Ends:
             return replace(observed, phase=Phase.EXITED, exit=await self._vanished(entry))
         return observed
 
-    async def must_be_over(self, attempt: str) -> None:
+    async def after_start(self, spec: LaunchSpec) -> Observed:
+        """Return an attempt that was started a moment ago; while events are heard its end is told."""
+        if not self._lives.complete:
+            return await self.now(spec.attempt)
+        name, given = container_name(self._maker.installation, spec.attempt), labels(spec, self._maker.installation)
+        return await self._told(spec.attempt) or observed_of_start(spec.attempt, given, name)
+
+    async def must_be_over(self, attempt: str, entry: Entry | None) -> None:
         """Raise Refused while an attempt runs; of one whose end is in the journal the Engine has nothing to add."""
-        entry = await self._in_thread(self._journal.find, attempt)
         if entry is not None and entry.exit is not None:
             return
         if (await self.now(attempt)).phase is Phase.RUNNING:
@@ -70,6 +91,27 @@ class Ends:
         """Journal an end, and return the one that counts: the first."""
         counts: Exit = await self._in_thread(self._journal.ended, attempt, exit)
         return counts
+
+    async def _told(self, attempt: str) -> Observed | None:
+        """Return an attempt by what the Engine's events told; none where it has to be asked."""
+        life = self._lives.of(attempt)
+        if life is None or (life.code is None and not life.is_new):
+            return None
+        observed = observed_of_life(attempt, life)
+        if life.code is None:
+            return observed
+        exit = await self._in_thread(self._end_told, attempt, life)
+        return replace(observed, exit=exit) if exit is not None else None
+
+    def _end_told(self, attempt: str, life: Life) -> Exit | None:
+        entry = self._journal.find(attempt)
+        if entry is None or entry.exit is not None:
+            return entry.exit if entry is not None else None
+        exit = exit_of_life(life, self._layout.attempt(attempt), entry, self._boot_id)
+        if exit is None:
+            return None
+        self._pulse.forget(life.handle)
+        return self._journal.ended(attempt, exit)
 
     def _is_gone(self, observed: Observed, pid: int) -> bool:
         record = read_record(self._layout.attempt(observed.attempt))

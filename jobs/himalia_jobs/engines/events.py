@@ -1,4 +1,4 @@
-"""The Engine's events, as hints: followed in a thread of its own."""
+"""The Engine's events: hints, and what they tell of attempts. Followed in a thread of its own."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from himalia.container import Label
 from .base import LOCAL, EngineEvent, EngineEventKind
 from .calls import DockerCalls
 from .errors import EngineError, NotSent
+from .told import Lives
 
 KINDS = {
     "start": EngineEventKind.STARTED,
     "die": EngineEventKind.EXITED,
     "destroy": EngineEventKind.REMOVED,
 }
+HEARD = [*KINDS, "oom"]
 
 
 class EventStream:
@@ -31,6 +33,7 @@ class EventStream:
     def __init__(self, docker: DockerCalls, installation: str) -> None:
         self._docker = docker
         self._installation = installation
+        self.lives = Lives()
         self._stream: Any = None
         self._told: asyncio.Queue[EngineEvent | EngineError] | None = None
         self._numbers = itertools.count(1)
@@ -63,13 +66,15 @@ class EventStream:
     def _read(self, loop: asyncio.AbstractEventLoop, queue: asyncio.Queue[EngineEvent | EngineError]) -> None:
         filters = {
             "type": ["container"],
-            "event": list(KINDS),
+            "event": HEARD,
             "label": [f"{Label.INSTALLATION}={self._installation}"],
         }
         ended: EngineError = NotSent("the Docker Engine's events broke off")
         try:
             self._stream = self._docker.client().events(decode=True, filters=filters)
+            self.lives.begin()
             for row in self._stream:
+                self.lives.hear(row)
                 labels = row.get("Actor", {}).get("Attributes", {})
                 kind = KINDS.get(str(row.get("Action", "")))
                 if kind is not None:
@@ -78,6 +83,7 @@ class EventStream:
             ended = error
         except (DockerException, requests.exceptions.RequestException, OSError, ValueError, AttributeError) as error:
             ended = NotSent(f"the Docker Engine's events broke off: {error}")
+        self.lives.end()
         with contextlib.suppress(RuntimeError):  # the loop has been closed
             loop.call_soon_threadsafe(queue.put_nowait, ended)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from himalia.container import Label
 from .base import LOCAL, Exit, ExitReason, Observed, Phase
 from .journal import Entry
 from .runfiles import ExitRecord, read_record
+from .told import Life
 
 PHASES = {
     "created": Phase.CREATED,
@@ -47,6 +49,30 @@ def observed_of_row(row: Mapping[str, Any]) -> Observed:
     names = row.get("Names") or [""]
     phase = PHASES.get(row["State"], Phase.EXITED)
     return _observed(labels.get(Label.ATTEMPT, ""), labels, row["Id"], str(names[0]).lstrip("/"), phase, None)
+
+
+def observed_of_life(attempt: str, life: Life) -> Observed:
+    """Return what the Engine's events told."""
+    phase = Phase.RUNNING if life.code is None else Phase.EXITED
+    return _observed(attempt, life.labels, life.handle, life.name, phase, life.started_at)
+
+
+def observed_of_start(attempt: str, labels: Mapping[str, str], name: str) -> Observed:
+    """Return what is known of a container that was started a moment ago."""
+    return _observed(attempt, labels, "", name, Phase.RUNNING, datetime.now(UTC))
+
+
+def exit_of_life(life: Life, own: Path, entry: Entry, boot_id: str) -> Exit | None:
+    """Return how a container ended by what was told of it; none where the Engine has to be asked.
+
+    That is where its word differs from the launcher's, or the launcher may not have come to write its own: it was killed, or
+    the Engine was away. One that wrote its end and ended with that code has counted whom a lack of memory killed.
+    """
+    record = read_record(own)
+    if record is None or record.code != life.code or life.code in (SIGNALLED + 9, NOT_KNOWN):
+        return None
+    exit = exit_of({"ExitCode": life.code, "OOMKilled": life.oom}, own, entry, boot_id)
+    return replace(exit, finished_at=life.ended_at)
 
 
 def exit_of(state: Mapping[str, Any], own: Path, entry: Entry | None, boot_id: str) -> Exit:

@@ -53,13 +53,14 @@ class HashCache:
             self._give_up()
         return [_digests(rows.get((state.device, state.inode)), state) for state in states]
 
-    def put(self, state: State, chunks: Chunks, read_at_ns: int) -> None:
-        """Remember the digests of a file in this state, unless it had just changed when it was read."""
+    def put(self, state: State, chunks: Chunks, read_at_ns: int) -> bool:
+        """Remember the digests of a file in this state, unless it had just changed when it was read; tell whether it is so."""
         if read_at_ns - state.changed_ns < SETTLED_NS:
-            return
+            return False
         key = state[1:]
         digests = bytes.fromhex("".join(chunks))
         self._new.append((*key, digests, _sum(digests, key)))
+        return True
 
     def find_tree(self, seen: bytes) -> str | None:
         """Return the digest of the snapshot of a tree in which just this was found."""

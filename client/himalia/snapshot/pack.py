@@ -33,6 +33,15 @@ KINDS = {kind: kind.value for kind in EntryType}
 Progress = Callable[[str, int, int, int, int], None]
 
 
+class Read(NamedTuple):
+    """What a file has in it."""
+
+    size_bytes: int
+    chunks: Chunks
+    is_new: bool = False  #: it was hashed now
+    is_sure: bool = True  #: whoever finds the file in the same state again may know it by that
+
+
 class Row(NamedTuple):
     """An entry of a manifest that is not made yet: of a snapshot that the service knows it is not needed."""
 
@@ -110,11 +119,11 @@ def pack(scanned: Scan, *, cache: HashCache | None = None, progress: Progress | 
     if cache is not None and known is not None:
         again = partial(_listed_again, scanned, cache.file)
         return Packed(root=scanned.root, digest=known, entry_count=count, list_rows=again)
-    rows, hashed = _rows(scanned, cache, progress)
+    rows, all_sure = _rows(scanned, cache, progress)
     digest = _digest(rows)
     if cache is not None:
         cache.flush()
-        if seen is not None and not hashed:
+        if seen is not None and all_sure:
             cache.put_tree(seen, digest)
     return Packed(root=scanned.root, digest=digest, entry_count=count, list_rows=lambda: rows)
 
@@ -127,24 +136,25 @@ def _listed_again(scanned: Scan, file: Path) -> tuple[Row, ...]:
         cache.close()
 
 
-def _rows(scanned: Scan, cache: HashCache | None, progress: Progress | None) -> tuple[tuple[Row, ...], int]:
-    """Return all rows, and how many files were hashed for them."""
+def _rows(scanned: Scan, cache: HashCache | None, progress: Progress | None) -> tuple[tuple[Row, ...], bool]:
+    """Return all rows, and whether each file may be known again by the state in which it was found."""
     files = [found for found in scanned.entries if found.type is EntryType.FILE]
     known = _known(files, cache)
     rows: list[Row] = []
-    hashed = done_files = done_bytes = 0
+    all_sure = True
+    done_files = done_bytes = 0
     of_files, of_bytes = len(files), scanned.size_bytes  # a walk over all entries
     hashes = _hashes(scanned.root, files, known, cache)
     for found in scanned.entries:
         if found.type is not EntryType.FILE:
             rows.append(Row(found.path, found.type, found.mode, target=found.target))
             continue
-        size, chunks, is_new = next(hashes)
+        size, chunks, is_new, is_sure = next(hashes)
         rows.append(Row(found.path, found.type, found.mode, size, chunks))
-        hashed, done_files, done_bytes = hashed + is_new, done_files + 1, done_bytes + size
+        all_sure, done_files, done_bytes = all_sure and is_sure, done_files + 1, done_bytes + size
         if progress and (is_new or done_files == of_files):
             progress("hashing", done_files, of_files, done_bytes, of_bytes)
-    return tuple(rows), hashed
+    return tuple(rows), all_sure
 
 
 def _seen(scanned: Scan) -> bytes | None:
@@ -205,34 +215,31 @@ def _known(files: list[Found], cache: HashCache | None) -> list[Chunks | None]:
     return kept
 
 
-def _hashes(
-    root: Path, files: list[Found], known: list[Chunks | None], cache: HashCache | None
-) -> Iterator[tuple[int, Chunks, bool]]:
-    """Yield size, digests, and whether it was hashed now, of each file; some are hashed ahead, side by side."""
+def _hashes(root: Path, files: list[Found], known: list[Chunks | None], cache: HashCache | None) -> Iterator[Read]:
+    """Yield what each file has in it; some are hashed ahead, side by side."""
     threads = ThreadPoolExecutor(HASH_THREADS, thread_name_prefix="hash")
-    ahead: deque[tuple[int, Chunks, bool] | Future[Hashed]] = deque()
+    ahead: deque[tuple[Found, Read | Future[Hashed]]] = deque()
     try:
         for found, chunks in zip(files, known, strict=True):
             if chunks is not None and not ahead:
-                yield found.size_bytes, chunks, False
+                yield Read(found.size_bytes, chunks)
                 continue
             if chunks is not None:
-                ahead.append((found.size_bytes, chunks, False))
+                ahead.append((found, Read(found.size_bytes, chunks)))
             else:
-                ahead.append(threads.submit(hash_file, root, found.path))
+                ahead.append((found, threads.submit(hash_file, root, found.path)))
             if len(ahead) > HASHED_AHEAD:
-                yield _taken(ahead.popleft(), cache)
+                yield _taken(*ahead.popleft(), cache)
         while ahead:
-            yield _taken(ahead.popleft(), cache)
+            yield _taken(*ahead.popleft(), cache)
     finally:
         threads.shutdown(cancel_futures=True)
 
 
-def _taken(hashed: tuple[int, Chunks, bool] | Future[Hashed], cache: HashCache | None) -> tuple[int, Chunks, bool]:
+def _taken(found: Found, hashed: Read | Future[Hashed], cache: HashCache | None) -> Read:
     """Return what was hashed, and remember it."""
     if not isinstance(hashed, Future):
         return hashed
     done = hashed.result()
-    if cache is not None:
-        cache.put(done.state, done.chunks, done.read_at_ns)
-    return done.state.size_bytes, done.chunks, True
+    is_kept = cache is not None and cache.put(done.state, done.chunks, done.read_at_ns)
+    return Read(done.state.size_bytes, done.chunks, True, is_kept and done.state == found.state)

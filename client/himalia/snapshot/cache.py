@@ -124,7 +124,7 @@ def _opened(file: Path) -> sqlite3.Connection | None:
             return None
         try:
             db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=NORMAL")
+            db.execute("PRAGMA synchronous=OFF")  # what a power cut leaves of it is looked at before it is believed
             db.execute("DROP TABLE IF EXISTS digests")  # of an earlier version
             db.execute(TABLE)
             db.execute(TREES)

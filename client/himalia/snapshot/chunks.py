@@ -37,6 +37,8 @@ def cut(size_bytes: int) -> tuple[int, ...]:
 
 def lengths_of(size_bytes: int, count: int) -> tuple[int, ...] | None:
     """Return the length of each content of a file that was cut into so many; None where it never was."""
+    if count == 1 and 0 < size_bytes <= LAYOUTS[0].whole_bytes:
+        return (size_bytes,)  # nearly all files are so
     if size_bytes > count * max(max(layout.whole_bytes, layout.chunk_bytes) for layout in LAYOUTS):
         return None  # a size without end is not cut to be counted
     ways = (layout.lengths(size_bytes) for layout in LAYOUTS)

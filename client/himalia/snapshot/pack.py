@@ -27,6 +27,7 @@ LINES_AT_ONCE = 1000
 LARGE_TREE = (
     500  #: entries; a list of more is put together and sent only when the service does not have the whole snapshot
 )
+MOSTLY_KNOWN = 0.5  #: of the files: hashed is more where there was no memory of them
 KINDS = {kind: kind.value for kind in EntryType}
 
 #: Called with (phase, files done, files in all, bytes done, bytes in all).
@@ -40,6 +41,14 @@ class Read(NamedTuple):
     chunks: Chunks
     is_new: bool = False  #: it was hashed now
     is_sure: bool = True  #: whoever finds the file in the same state again may know it by that
+
+
+class Listed(NamedTuple):
+    """All that a snapshot has in it."""
+
+    rows: tuple[Row, ...]
+    hashed: int  #: files that were hashed for it
+    is_sure: bool  #: each file may be known again by the state in which it was found
 
 
 class Row(NamedTuple):
@@ -61,6 +70,7 @@ class Packed:
     digest: str
     entry_count: int
     list_rows: Callable[[], tuple[Row, ...]]
+    is_new: bool = False  #: some of it changed since it was known: hardly anybody has sent just this before
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
@@ -70,7 +80,7 @@ class Packed:
     @cached_property
     def manifest(self) -> Manifest:
         """The manifest."""
-        return Manifest(entries=tuple(Entry(**row._asdict()) for row in self.rows))
+        return Manifest.model_validate({"entries": [row._asdict() for row in self.rows]})
 
     @cached_property
     def sources(self) -> dict[str, Source]:
@@ -119,30 +129,31 @@ def pack(scanned: Scan, *, cache: HashCache | None = None, progress: Progress | 
     if cache is not None and known is not None:
         again = partial(_listed_again, scanned, cache.file)
         return Packed(root=scanned.root, digest=known, entry_count=count, list_rows=again)
-    rows, all_sure = _rows(scanned, cache, progress)
+    rows, hashed, is_sure = _rows(scanned, cache, progress)
     digest = _digest(rows)
     if cache is not None:
         cache.flush()
-        if seen is not None and all_sure:
+        if seen is not None and is_sure:
             cache.put_tree(seen, digest)
-    return Packed(root=scanned.root, digest=digest, entry_count=count, list_rows=lambda: rows)
+    is_new = 0 < hashed < MOSTLY_KNOWN * scanned.file_count
+    return Packed(root=scanned.root, digest=digest, entry_count=count, list_rows=lambda: rows, is_new=is_new)
 
 
 def _listed_again(scanned: Scan, file: Path) -> tuple[Row, ...]:
     cache = HashCache(file)
     try:
-        return _rows(scanned, cache, None)[0]
+        return _rows(scanned, cache, None).rows
     finally:
         cache.close()
 
 
-def _rows(scanned: Scan, cache: HashCache | None, progress: Progress | None) -> tuple[tuple[Row, ...], bool]:
-    """Return all rows, and whether each file may be known again by the state in which it was found."""
+def _rows(scanned: Scan, cache: HashCache | None, progress: Progress | None) -> Listed:
+    """List all that is in a snapshot, and hash what is not known."""
     files = [found for found in scanned.entries if found.type is EntryType.FILE]
     known = _known(files, cache)
     rows: list[Row] = []
     all_sure = True
-    done_files = done_bytes = 0
+    hashed = done_files = done_bytes = 0
     of_files, of_bytes = len(files), scanned.size_bytes  # a walk over all entries
     hashes = _hashes(scanned.root, files, known, cache)
     for found in scanned.entries:
@@ -151,10 +162,11 @@ def _rows(scanned: Scan, cache: HashCache | None, progress: Progress | None) -> 
             continue
         size, chunks, is_new, is_sure = next(hashes)
         rows.append(Row(found.path, found.type, found.mode, size, chunks))
-        all_sure, done_files, done_bytes = all_sure and is_sure, done_files + 1, done_bytes + size
+        all_sure, hashed = all_sure and is_sure, hashed + is_new
+        done_files, done_bytes = done_files + 1, done_bytes + size
         if progress and (is_new or done_files == of_files):
             progress("hashing", done_files, of_files, done_bytes, of_bytes)
-    return tuple(rows), all_sure
+    return Listed(tuple(rows), hashed, all_sure)
 
 
 def _seen(scanned: Scan) -> bytes | None:

@@ -41,7 +41,7 @@ class SnapshotTransport(Protocol):
 
 def send(transport: SnapshotTransport, owner: str, packed: Packed, progress: Progress | None = None) -> SnapshotView:
     """Send what is missing and commit; raise LocalError when a file changes meanwhile, Unavailable when it never gets through."""
-    if packed.entry_count >= LARGE_TREE:
+    if packed.entry_count >= LARGE_TREE and not packed.is_new:
         with suppress(NotFound, FieldError):  # an older service wants the list
             return transport.find_snapshot(owner, packed.digest)
     tries, lacked = 0, -1
@@ -50,9 +50,11 @@ def send(transport: SnapshotTransport, owner: str, packed: Packed, progress: Pro
         tries, lacked = (0 if len(snapshot.missing) < lacked else tries), len(snapshot.missing)
         failure: HimaliaError = Unavailable("The files could not be sent completely. Try again.")
         try:
-            missing = _Sending(transport, snapshot, packed, progress).run() if snapshot.missing else set()
-            if not missing:
-                return snapshot if snapshot.committed else transport.commit_snapshot(snapshot.id)
+            sent = _Sending(transport, snapshot, packed, progress).run() if snapshot.missing else snapshot
+            if not sent.missing:
+                return (
+                    sent if sent.committed else transport.commit_snapshot(snapshot.id)
+                )  # an older service waits for that
         except (Unavailable, Busy) as error:  # a cut; or a content that was there is missing after all
             failure = error
         tries += 1
@@ -85,12 +87,12 @@ class _Sending:
         self._done = 0
         self._total = sum(packed.sources[digest].length for digest in snapshot.missing)
 
-    def run(self) -> set[str]:
-        """Send all packs; return what is still missing when the last one has arrived."""
+    def run(self) -> SnapshotView:
+        """Send all packs; return the snapshot as it was when the last one had arrived."""
         parts = self._parts()
         self._read(0)
         if len(parts) == 1:
-            return set(self._put(parts[0]).missing)
+            return self._put(parts[0])
         with ThreadPoolExecutor(len(parts), thread_name_prefix="send") as threads:
             try:
                 sending = [threads.submit(self._put, part) for part in parts]
@@ -102,7 +104,7 @@ class _Sending:
         # What no other try mends is told before a cut.
         for error in sorted(errors, key=lambda error: isinstance(error, (Stopped, Unavailable, Busy))):
             raise error
-        return set.intersection(*(set(one.result().missing) for one in sending))
+        return min((one.result() for one in sending), key=lambda view: (len(view.missing), not view.committed))
 
     def _put(self, digests: Collection[str]) -> SnapshotView:
         stream = self._packed.stream(digests, squeezed=self._squeezed, read=self._read)

@@ -21,7 +21,15 @@ LEASE, OPERATE, NONE = "custom:jobs:lease", "custom:jobs:operate", ""
 
 ROUTES: tuple[Row, ...] = (
     ("post", "snapshots", "Which of these contents are missing?", SUBMIT, m.SnapshotRequest, m.SnapshotView, ()),
-    ("put", "snapshots/{id}/contents", "Send a streamed pack of contents.", SUBMIT, None, m.SnapshotView, ()),
+    (
+        "put",
+        "snapshots/{id}/contents",
+        "Send a streamed pack of contents; with the last that is missing the snapshot is committed.",
+        SUBMIT,
+        None,
+        m.SnapshotView,
+        (),
+    ),
     ("post", "snapshots/{id}/commit", "Commit a snapshot that is complete.", SUBMIT, None, m.SnapshotView, ()),
     (
         "get",

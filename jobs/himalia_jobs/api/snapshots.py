@@ -17,7 +17,7 @@ from himalia.owners import Owner
 from himalia.snapshot.chunks import LAYOUTS
 from himalia.snapshot.wire import can_squeeze
 
-from ..contents import ContentStore, PackReceiver
+from ..contents import Accepted, ContentStore, PackReceiver
 from ..contents.manifests import DIGEST
 from ..disk.reserve import must_have_room
 from ..person import SUBMIT
@@ -101,19 +101,27 @@ class SnapshotsHandler(LongBodyHandler, SnapshotBase):
             self.answer(self.view(await self._whole(owner_id, request), []), status=201)
             return
         checked = await self.in_thread(self.contents.accept, owner_id, request.manifest)
-        record = await self.service.db.write(
-            lambda db: snapshots.add(
+        missing = await self.in_thread(self.contents.missing_of, owner_id, checked.digest)
+        record = await self._written(request, checked, is_whole=not missing)
+        self.answer(self.view(record, missing), status=201)
+
+    async def _written(self, request: SnapshotRequest, checked: Accepted, *, is_whole: bool) -> SnapshotRecord:
+        """Write an open snapshot, or at once a committed one."""
+        owner_id, user_id = self.person.owner_id(Owner.parse(request.owner)), self.person.id
+
+        def write(db: Connection) -> SnapshotRecord:
+            record = snapshots.add(
                 db,
                 owner_id=owner_id,
                 owner=request.owner,
-                user_id=self.person.id,
+                user_id=user_id,
                 digest=checked.digest,
                 file_count=checked.file_count,
                 size_bytes=checked.size_bytes,
             )
-        )
-        missing = await self.in_thread(self.contents.missing_of, owner_id, checked.digest)
-        self.answer(self.view(record, missing), status=201)
+            return snapshots.commit(db, record.id) or record if is_whole else record
+
+        return await self.service.db.write(write)
 
     async def _whole(self, owner_id: str, request: SnapshotRequest) -> SnapshotRecord:
         """Return a committed snapshot of the digest; raise NotFound where this owner has not sent all of it."""
@@ -125,21 +133,8 @@ class SnapshotsHandler(LongBodyHandler, SnapshotBase):
         if known is None or missing:
             raise NotFound(f"There is no snapshot {digest[:12]}… of {request.owner}. Send its manifest.")
 
-        def write(db: Connection) -> SnapshotRecord | None:
-            record = snapshots.add(
-                db,
-                owner_id=owner_id,
-                owner=request.owner,
-                user_id=self.person.id,
-                digest=digest,
-                file_count=known.file_count,
-                size_bytes=known.size_bytes,
-            )
-            return snapshots.commit(db, record.id)
-
-        record = await self.service.db.write(write)
-        assert record is not None  # of the same transaction
-        return record
+        checked = Accepted(digest=digest, file_count=known.file_count, size_bytes=known.size_bytes)
+        return await self._written(request, checked, is_whole=True)
 
 
 @stream_request_body
@@ -208,14 +203,15 @@ class ContentsHandler(SnapshotBase):
         must_have_room(site.data, site.limits.disk_reserve, coming_bytes)
 
     async def put(self, snapshot_id: str) -> None:
-        """Answer with what is still missing."""
+        """Answer with what is still missing; where that is nothing, the snapshot is committed."""
         if self.failure is not None:
             raise self.failure
         assert self.receiver is not None
         await self.in_thread(self.receiver.finish)
         missing = await self.in_thread(self.contents.missing_of, self.record.owner_id, self.record.digest)
-        await self.service.db.write(lambda db: snapshots.touch(db, self.record.id))
-        self.answer(self.view(self.record, missing))
+        record_id, note = self.record.id, snapshots.touch if missing else snapshots.commit
+        done = await self.service.db.write(lambda db: note(db, record_id))
+        self.answer(self.view(done or self.record, missing))
 
     def on_finish(self) -> None:
         """Drop what is half received."""

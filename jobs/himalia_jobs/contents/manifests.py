@@ -18,8 +18,14 @@ LONGEST_NAME_BYTES = 255
 LONGEST_TARGET_BYTES = 4000
 
 
-def check(manifest: Manifest, *, most_entries: int, most_bytes: int) -> None:
-    """Raise FieldError that names the entry, or TooLarge."""
+#: Nearly all paths are so: plain ASCII, relative, no name or number of names too long.
+PLAIN_PATH = re.compile(
+    rf"(?:(?!\.\.?/)[\x01-.0-\x7f]{{1,{LONGEST_NAME_BYTES}}}/){{0,{DEEPEST - 1}}}(?!\.\.?\Z)[\x01-.0-\x7f]{{1,{LONGEST_NAME_BYTES}}}"
+)
+
+
+def check(manifest: Manifest, *, most_entries: int, most_bytes: int) -> dict[str, int]:
+    """Return the length of each content; raise FieldError that names the entry, or TooLarge."""
     if manifest.version != 1:
         raise FieldError(
             "manifest", f"Manifests of version {manifest.version} are not known here. Upgrade the service."
@@ -37,14 +43,18 @@ def check(manifest: Manifest, *, most_entries: int, most_bytes: int) -> None:
     kinds: dict[str, EntryType] = {}
     lengths: dict[str, int] = {}
     for entry in manifest.entries:
-        _check_path(entry)
-        _check_content(entry)
-        if entry.path in kinds:
+        path = entry.path
+        if not (len(path) <= LONGEST_PATH_BYTES and PLAIN_PATH.fullmatch(path)):
+            _check_path(entry)
+        own = _check_content(entry)
+        if path in kinds:
             raise _bad(entry, "is there twice")
-        kinds[entry.path] = entry.type
-        if any(lengths.setdefault(chunk, length) != length for chunk, length in lengths_of(entry)):
-            raise _bad(entry, "has a content that another entry has in another length")
+        kinds[path] = entry.type
+        for chunk, length in zip(entry.chunks, own, strict=True):
+            if lengths.setdefault(chunk, length) != length:
+                raise _bad(entry, "has a content that another entry has in another length")
     _check_folders(manifest, kinds, most_entries)
+    return lengths
 
 
 def lengths_of(entry: Entry) -> Iterator[tuple[str, int]]:
@@ -57,8 +67,12 @@ def _check_folders(manifest: Manifest, kinds: dict[str, EntryType], most_entries
     """Check what entries lie in: directories, each of which is made and so counts, whether it is an entry or not."""
     seen: set[int] = set()  #: hashes: the paths above a deep one are long, and many
     count = len(kinds)
+    above = ""
     for entry in manifest.entries:
         parent = entry.path.rpartition("/")[0]
+        if parent == above:
+            continue  # as in most entries: what they lie in was looked at for the one before
+        above = parent
         while parent and hash(parent) not in seen:
             seen.add(hash(parent))
             if kinds.get(parent, EntryType.DIR) is not EntryType.DIR:
@@ -82,18 +96,24 @@ def _check_path(entry: Entry) -> None:
         raise _bad(entry, "is too long")
 
 
-def _check_content(entry: Entry) -> None:
+def _check_content(entry: Entry) -> tuple[int, ...]:
+    """Check what an entry has in it; return the length of each content."""
+    kind, size, digests, target = entry.type, entry.size_bytes, entry.chunks, entry.target
     if not 0 <= entry.mode <= 0o777:
         raise _bad(entry, "has mode bits that are not allowed")
-    is_file, is_link = entry.type is EntryType.FILE, entry.type is EntryType.SYMLINK
-    if entry.size_bytes < 0 or (not is_file and (entry.size_bytes or entry.chunks)):
+    is_file = kind is EntryType.FILE
+    if size < 0 or (not is_file and (size or digests)):
         raise _bad(entry, "has a size that cannot be")
-    fits = not is_file or chunks.lengths_of(entry.size_bytes, len(entry.chunks)) is not None
-    if not fits or not all(map(DIGEST.fullmatch, entry.chunks)):
+    own = chunks.lengths_of(size, len(digests)) if is_file else ()
+    if own is None or not all(map(DIGEST.fullmatch, digests)):
         raise _bad(entry, "has contents that do not fit its size")
-    long = len(_encoded(entry, entry.target)) > LONGEST_TARGET_BYTES
-    if long or is_link != bool(entry.target) or "\0" in entry.target:
+    if (kind is EntryType.SYMLINK) != bool(target) or (target and _is_no_target(entry)):
         raise _bad(entry, "has a link target that cannot be")
+    return own
+
+
+def _is_no_target(entry: Entry) -> bool:
+    return len(_encoded(entry, entry.target)) > LONGEST_TARGET_BYTES or "\0" in entry.target
 
 
 def _encoded(entry: Entry, text: str) -> bytes:

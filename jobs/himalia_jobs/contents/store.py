@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from .files import absent, for_people, write_whole
 from .manifests import DIGEST, QUOTED_DIGEST, check, lengths_of
 from .pins import Pins
 from .receiver import PackReceiver
+from .recent import RecentLengths
 from .trees import make_tree
 from .whole import WholeSnapshots
 
@@ -51,6 +52,7 @@ class ContentStore:
         self.snapshots = data / "snapshots"
         self.pins = Pins()
         self.whole = WholeSnapshots()
+        self._recent = RecentLengths()
         self._limits = limits or Limits()
         self._tree_locks = [threading.Lock() for _ in range(LOCKS)]
         self._owner_locks = [threading.Lock() for _ in range(LOCKS)]
@@ -64,13 +66,14 @@ class ContentStore:
 
     def accept(self, owner_id: str, manifest: Manifest) -> Accepted:
         """Check a manifest and keep it; raise FieldError or TooLarge."""
-        check(manifest, most_entries=self._limits.entries, most_bytes=self._limits.workspace)
+        lengths = check(manifest, most_entries=self._limits.entries, most_bytes=self._limits.workspace)
         digest = manifest_digest(manifest)
         file = self._snapshot(owner_id, digest) / MANIFEST
         with self.lock_of(owner_id):
             if not file.exists():
                 write_whole(file, manifest.model_dump_json().encode(), self.snapshots / DRAFTS)
             self.pins.pin(owner_id, digest)
+        self._recent.keep(owner_id, digest, lengths)
         files = [entry for entry in manifest.entries if entry.chunks or entry.type == "file"]
         return Accepted(digest=digest, file_count=len(files), size_bytes=sum(entry.size_bytes for entry in files))
 
@@ -80,7 +83,8 @@ class ContentStore:
         look = self.whole.look(self._owner_blobs(owner_id), self._snapshot(owner_id, digest) / MANIFEST)
         if self.whole.knows(owner_id, digest, look):
             return []
-        missing = self.missing(owner_id, self._named(owner_id, digest))
+        lengths = self._recent_lengths(owner_id, digest)
+        missing = self.missing(owner_id, self._named(owner_id, digest) if lengths is None else lengths)
         # What only looks like a content is none; only the list itself, which takes long to be read, tells.
         lengths = self._lengths(owner_id, digest) if missing else {}
         missing = [content for content in missing if content in lengths]
@@ -148,10 +152,19 @@ class ContentStore:
     def _tree_lock(self, owner_id: str, digest: str) -> threading.Lock:
         return self._tree_locks[hash((owner_id, digest)) % LOCKS]
 
-    def _lengths(self, owner_id: str, digest: str) -> dict[str, int]:
+    def _lengths(self, owner_id: str, digest: str) -> Mapping[str, int]:
         """Return the length of each content of a snapshot."""
-        entries = self.manifest(owner_id, digest).entries
-        return {chunk: length for entry in entries for chunk, length in lengths_of(entry)}
+        lengths = self._recent_lengths(owner_id, digest)
+        if lengths is None:
+            entries = self.manifest(owner_id, digest).entries
+            lengths = {chunk: length for entry in entries for chunk, length in lengths_of(entry)}
+            self._recent.keep(owner_id, digest, lengths)
+        return lengths
+
+    def _recent_lengths(self, owner_id: str, digest: str) -> Mapping[str, int] | None:
+        """Return the same where it is at hand; None where it is not, and of a snapshot that is gone."""
+        lengths = self._recent.of(owner_id, digest)
+        return lengths if lengths is not None and (self._snapshot(owner_id, digest) / MANIFEST).exists() else None
 
     def _named(self, owner_id: str, digest: str) -> Collection[str]:
         """Return all that looks like a content in a manifest, found as quickly as can be: more than it has, never less."""

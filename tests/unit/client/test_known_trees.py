@@ -67,6 +67,14 @@ def test_of_a_tree_that_is_known_no_file_is_looked_up_and_no_list_is_made(code, 
     assert packed(code, cache).digest == known
 
 
+@pytest.mark.parametrize(("changed", "is_new"), [("", False), ("a", True), ("a b pkg/c", False)])
+def test_a_tree_of_which_a_part_has_changed_is_a_new_one(code, cache, known, changed, is_new):
+    for name in changed.split():
+        (code / name).write_text("changed")
+
+    assert packed(code, cache).is_new == is_new
+
+
 def test_its_list_is_made_when_the_service_wants_it(code, cache, known):
     again = packed(code, cache)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -260,6 +261,30 @@ def test_the_list_of_many_files_is_sent_when_the_service_does_not_have_all_of_th
     assert send(service, OWNER, packed).committed
     assert service.asked == [packed.digest]
     assert len(service.manifests) == 1
+
+
+def test_the_list_of_many_files_is_sent_at_once_where_a_few_of_them_have_changed(tmp_path):
+    packed, service = replace(many(tmp_path), is_new=True), Service()
+
+    assert send(service, OWNER, packed).committed
+    assert (service.asked, len(service.manifests)) == ([], 1)
+
+
+def test_what_the_last_pack_has_committed_is_not_committed_again(large, monkeypatch):
+    service = Service()
+    view = service._view
+
+    def committing() -> SnapshotView:
+        return view().model_copy(update={"committed": not view().missing})
+
+    def refuse(snapshot_id: str) -> None:
+        raise AssertionError("it was committed again")
+
+    monkeypatch.setattr(service, "_view", committing)
+    monkeypatch.setattr(service, "commit_snapshot", refuse)
+
+    assert send(service, OWNER, large).committed
+    assert len(service.packs) == 3
 
 
 def test_the_list_of_a_few_files_is_sent_at_once(tmp_path):

@@ -77,6 +77,28 @@ async def test_only_what_is_missing_is_asked_for(work: AtWork, tmp_path):
     )
 
 
+async def test_the_pack_with_the_last_content_commits_the_snapshot(work: AtWork):
+    snapshot = await opened(work, manifest_of(b"a", b"b"))
+    contents = f"snapshots/{snapshot['id']}/contents"
+
+    first = (await work.ask("PUT", contents, content=packed_of(b"a"))).json()
+    second = (await work.ask("PUT", contents, content=packed_of(b"b"))).json()
+
+    assert (first["committed"], len(first["missing"])) == (False, 1)
+    assert (second["committed"], second["missing"]) == (True, [])
+    assert (await work.submit(snapshot=str(snapshot["id"])))["snapshot"] == snapshot["id"]
+
+
+async def test_a_manifest_of_which_all_is_there_is_committed_at_once(work: AtWork):
+    first = await opened(work, manifest_of(b"a", b"b"))
+    await work.ask("PUT", f"snapshots/{first['id']}/contents", content=packed_of(b"a", b"b"))
+
+    second = await opened(work, manifest_of(b"b"))
+
+    assert (second["committed"], second["missing"]) == (True, [])
+    assert second["id"] != first["id"]
+
+
 async def test_the_same_manifest_is_the_same_snapshot(work: AtWork):
     first, second = await opened(work, manifest_of(b"x")), await opened(work, manifest_of(b"x"))
 

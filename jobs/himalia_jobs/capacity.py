@@ -72,7 +72,7 @@ def disk_asked(asked: str | int | None, profile: Profile) -> int | None:
     """Return what a job may write, where it asks for that itself."""
     if asked is None:
         return None
-    size_bytes, most = parse_size(asked, "disk"), _most_disk(profile)
+    size_bytes, most = parse_size(asked, "disk"), most_disk(profile)
     if most is not None and size_bytes > most:
         told = f"The profile {profile.name} allows {format_size(most)} at most."
         raise FieldError("disk", f"{told} Ask for less, or choose another profile.")
@@ -81,9 +81,10 @@ def disk_asked(asked: str | int | None, profile: Profile) -> int | None:
 
 def disk_again(asked: int | None, profile: Profile) -> int | None:
     """Return the same for a job that is run again: no more than the profile allows today."""
-    most = _most_disk(profile)
+    most = most_disk(profile)
     return asked if asked is None or most is None else min(asked, most)
 
 
-def _most_disk(profile: Profile) -> int | None:
+def most_disk(profile: Profile) -> int | None:
+    """Return the most bytes that a job may ask for; none: as much as there is."""
     return None if profile.disk is None else max(profile.disk, profile.max_disk or 0)

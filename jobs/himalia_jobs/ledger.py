@@ -16,7 +16,7 @@ from himalia.states import JobState, LeaseState
 from himalia.units import format_size
 from himalia_gpus.request import GPURequest, parse_request
 
-from .capacity import cpus_of, memory_of, why_it_never_fits
+from .capacity import cpus_of, memory_of, most_disk, why_it_never_fits
 from .engines.base import GPUState, Node
 from .person import Person
 from .policy import Hold, Pool, Room
@@ -108,6 +108,8 @@ class Ledger:
             cpus=profile.cpus,
             memory_bytes=profile.memory,
             gpus=str(request),
+            disk_bytes=profile.disk,
+            max_disk_bytes=most_disk(profile),
             time_limit_seconds=profile.time_limit,
             max_time_limit_seconds=profile.max_time_limit,
             servers=profile.servers,

@@ -15,6 +15,17 @@ export function formatSize(bytes: number): string {
   return `${unit === 0 || number >= 100 ? number.toFixed(0) : number.toFixed(1)} ${units[unit]}`;
 }
 
+/** Return a size as the command line takes it, to the byte: `8G`, `1536M`, `1000`. */
+export function exactSize(bytes: number): string {
+  let number = bytes;
+  let unit = 0;
+  while (number >= 1024 && number % 1024 === 0 && unit < 4) {
+    number /= 1024;
+    unit += 1;
+  }
+  return `${number}${['', 'K', 'M', 'G', 'T'][unit]}`;
+}
+
 /** Return a stranger's text with what would turn or hide letters written out. */
 export function visible(text: string): string {
   return text.replace(

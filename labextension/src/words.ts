@@ -141,6 +141,9 @@ export interface IArtifact {
   path: string;
   type: 'file' | 'dir' | 'symlink' | 'other';
   size_bytes: number;
+  cpus?: number;
+  memory?: string;
+  disk?: string;
   modified_at: string;
 }
 
@@ -172,6 +175,10 @@ export interface IProfile {
 export interface ISlotView extends ISlot {
   holder: string | null;
   holder_kind: string | null;
+  /** What a job may write to the data disk; null: as much as there is; an older service does not tell. */
+  disk_bytes?: number | null;
+  /** The most that it may ask for there. */
+  max_disk_bytes?: number | null;
   holder_user: string | null;
   /** `ok`, or why it is given to nobody. */
   health?: string;

@@ -83,10 +83,15 @@ test('what is asked for beside the command is sent, and nothing that was left em
 
   form.set('retries', ' 3 ');
   form.set('warn', '5m');
+  form.set('cpus', ' 0.5 ');
+  form.set('memory', '8G');
+  form.set('disk', ' 200G ');
   await form.submit();
 
-  expect(Object.keys(plain).filter(name => /^(warn|retr)/.test(name))).toEqual([]);
-  const asked = { retries: 3, retry_on: 'oom', warn: '5m' };
+  const limits = /^(warn|retr|cpus|memory|disk)/;
+  expect(Object.keys(plain).filter(name => limits.test(name))).toEqual([]);
+  const resources = { cpus: 0.5, memory: '8G', disk: '200G' };
+  const asked = { retries: 3, retry_on: 'oom', warn: '5m', ...resources };
   expect(connection.bodyOf('submit')).toMatchObject({ job: asked });
 });
 
@@ -98,6 +103,28 @@ test('a number of retries that is none is refused at its field', async () => {
   await form.submit();
 
   expect(form.errors).toEqual({ retries: 'Write how often, such as 3.' });
+});
+
+test.each(['two', '1,5', '-1', '1e3', '.'])('%s is no number of CPUs', async typed => {
+  await opened();
+  form.set('command', 'true');
+  form.set('cpus', typed);
+
+  await form.submit();
+
+  expect(form.errors).toEqual({ cpus: 'Write how many, such as 2 or 0.5.' });
+});
+
+test('a disk that the profile does not allow is refused at its field', async () => {
+  const said = 'The profile cpu allows 100 GB at most. Ask for less, or choose another profile.';
+  const error = { code: 'invalid', message: said, fields: { disk: said } };
+  await opened({ submit: () => Response.json({ error }, { status: 422 }) });
+  form.set('command', 'true');
+  form.set('disk', '1T');
+
+  await form.submit();
+
+  expect(form.errors).toEqual({ disk: said });
 });
 
 test('what the service refuses is shown at its field', async () => {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 
 import {
+  exactSize,
   formatDeadline,
   formatDuration,
   formatMoment,
@@ -20,6 +21,16 @@ test('sizes read as the command line writes them', () => {
 });
 
 test('a name that turns its letters round, or has none to see, is written out', () => {
+test('a size goes to the command line to the byte', () => {
+  expect([8 * 1024 ** 3, 1536 * 1024 ** 2, 1024, 1000, 2 ** 30 + 1].map(exactSize)).toEqual([
+    '8G',
+    '1536M',
+    '1K',
+    '1000',
+    '1073741825'
+  ]);
+});
+
   expect(visible('gpj.\u202eexe\n\x1b')).toBe('gpj.\\u202eexe\\u000a\\u001b');
   expect(visible('größe 大きさ <img onerror=alert(1)> 😀')).toBe(
     'größe 大きさ <img onerror=alert(1)> 😀'

@@ -17,18 +17,18 @@ test('the command line of a job submits the same', () => {
   const line = cliLine(job({ command: ['python', 'train.py'], timeout_seconds: 9000 }));
 
   expect(line).toBe(
-    'himalia submit --project digits --profile small --gpu 0 --timeout 2h30m -- python train.py'
+    'himalia submit --project digits --profile small --gpu 0 --cpus 1 --memory 2G --timeout 2h30m -- python train.py'
   );
 });
 
 test('the command line asks for the same GPUs, and gives way as well', () => {
   const line = cliLine(job({ gpus: 'A100,H100', preemptible: true }));
 
-  expect(line).toContain('--gpu A100,H100 --preemptible');
+  expect(line).toContain('--gpu A100,H100 --cpus 1 --memory 2G --preemptible');
 });
 
 test('the command line asks for as much of the disk', () => {
-  expect(cliLine(job({ disk_bytes: 2 ** 30 }))).toContain('--disk 1073741824');
+  expect(cliLine(job({ disk_bytes: 2 ** 30 }))).toContain('--disk 1G');
   expect(cliLine(job())).not.toContain('--disk');
 });
 

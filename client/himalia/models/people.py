@@ -20,6 +20,8 @@ class ProfileView(Answer):
     cpus: float
     memory_bytes: int
     gpus: str = "0"
+    disk_bytes: int | None = None  #: what a job may write to the data disk; none: as much as there is
+    max_disk_bytes: int | None = None  #: the most that a job may ask for there; none: as much as there is
     time_limit_seconds: int
     max_time_limit_seconds: int
     servers: bool

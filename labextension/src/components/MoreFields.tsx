@@ -2,9 +2,10 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { JSX } from 'react';
 import { useState } from 'react';
 
-import { formatDuration } from '../format';
+import type { FieldName } from '../submit/fields';
 import type { SubmitForm } from '../submit/form';
 import { Field } from './Field';
+import { LIMITS, LimitFields } from './LimitFields';
 import { PreemptibleField } from './PreemptibleField';
 import { TextField } from './TextField';
 
@@ -15,15 +16,14 @@ export interface IMoreFieldsProps {
   trans: TranslationBundle;
 }
 
+/** What can be refused here. */
+const HERE: readonly FieldName[] = ['owner', 'name', ...LIMITS];
+
 /** What most people leave as it is. */
 export function MoreFields({ form, teams, trans }: IMoreFieldsProps): JSX.Element {
-  const { profile, errors } = form;
   // What was opened for a refusal stays open while it is put right.
   const [open, setOpen] = useState(false);
-  const limit = profile && formatDuration(profile.time_limit_seconds);
-  const most = profile && formatDuration(profile.max_time_limit_seconds);
-  const { name, timeout, warn, retries, retry_on: causes, owner } = errors;
-  const refused = [name, timeout, warn, retries, causes, owner].some(error => error !== undefined);
+  const refused = HERE.some(name => form.errors[name] !== undefined);
   return (
     <details
       className="jp-himalia-More"
@@ -38,36 +38,7 @@ export function MoreFields({ form, teams, trans }: IMoreFieldsProps): JSX.Elemen
         label={trans.__('Name')}
         placeholder={trans.__('made from the command')}
       />
-      <TextField
-        form={form}
-        name="timeout"
-        label={trans.__('Time limit')}
-        placeholder={limit}
-        hint={most && trans.__('Such as 30m or 2h; at most %1.', most)}
-      />
-      <TextField
-        form={form}
-        name="warn"
-        label={trans.__('Warning before it')}
-        placeholder={trans.__('none')}
-        hint={trans.__('Such as 5m: processes with a handler for SIGUSR1 are sent that signal.')}
-      />
-      <TextField
-        form={form}
-        name="retries"
-        label={trans.__('Retries')}
-        placeholder="0"
-        hint={trans.__('How often to try again after a failure; each attempt begins anew.')}
-      />
-      {form.fields.retries.trim() && (
-        <TextField
-          form={form}
-          name="retry_on"
-          label={trans.__('After')}
-          placeholder="exit,signal,oom,lost"
-          hint={trans.__('Such as oom,lost,exit:75.')}
-        />
-      )}
+      <LimitFields form={form} trans={trans} />
       <PreemptibleField form={form} trans={trans} />
     </details>
   );

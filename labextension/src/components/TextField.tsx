@@ -3,10 +3,24 @@ import type { JSX } from 'react';
 import type { SubmitForm } from '../submit/form';
 import { Field } from './Field';
 
+/** The fields that are one line of text. */
+export type TextName =
+  | 'cpus'
+  | 'disk'
+  | 'git'
+  | 'gpus'
+  | 'memory'
+  | 'name'
+  | 'notebook'
+  | 'retries'
+  | 'retry_on'
+  | 'timeout'
+  | 'token'
+  | 'warn';
+
 export interface ITextFieldProps {
   form: SubmitForm;
-  name:
-    'git' | 'gpus' | 'name' | 'notebook' | 'retries' | 'retry_on' | 'timeout' | 'token' | 'warn';
+  name: TextName;
   label: string;
   placeholder?: string;
   hint?: string;

@@ -1,5 +1,5 @@
 import { commandLine, quoted } from '../submit/command';
-import { formatDuration } from '../format';
+import { exactSize, formatDuration } from '../format';
 import type { IJob } from '../words';
 
 /** Return the line that submits the same from a terminal. */
@@ -8,7 +8,9 @@ export function cliLine(job: IJob): string {
     'himalia submit',
     `--project ${quoted(job.project)}`,
     `--profile ${quoted(job.profile)}`,
-    `--gpu ${quoted(job.gpus)}`
+    `--gpu ${quoted(job.gpus)}`,
+    `--cpus ${job.cpus}`,
+    `--memory ${exactSize(job.memory_bytes)}`
   ];
   if (job.source?.fetched) {
     parts.push(`--git ${quoted(`${job.source.remote}@${job.source.commit}`)}`);
@@ -23,7 +25,7 @@ export function cliLine(job: IJob): string {
     `--timeout ${formatDuration(job.timeout_seconds).replaceAll(' ', '').replaceAll('min', 'm')}`
   );
   if (job.disk_bytes) {
-    parts.push(`--disk ${job.disk_bytes}`);
+    parts.push(`--disk ${exactSize(job.disk_bytes)}`);
   }
   if (job.warn_seconds) {
     parts.push(`--warn ${job.warn_seconds}`);

@@ -21,6 +21,10 @@ export interface IFields {
   /** The owner of the project; empty for one's own. */
   owner: string;
   name: string;
+  cpus: string;
+  memory: string;
+  /** What it may write to the data disk. */
+  disk: string;
   timeout: string;
   warn: string;
   retries: string;
@@ -44,6 +48,9 @@ export const EMPTY: IFields = {
   project: '',
   owner: '',
   name: '',
+  cpus: '',
+  memory: '',
+  disk: '',
   timeout: '',
   warn: '',
   retries: '',
@@ -53,7 +60,7 @@ export const EMPTY: IFields = {
 
 /** Return what is missing before anything can be sent. */
 export function missingIn(fields: IFields, preview: IPreview | null, previewError: string): Errors {
-  const { source, git, kind, command, notebook, project, retries } = fields;
+  const { source, git, kind, command, notebook, project, cpus, retries } = fields;
   const errors: Errors = {};
   if (source === 'git' && !git.trim()) {
     errors.git = 'Write the address, such as https://github.com/OWNER/NAME.';
@@ -66,6 +73,9 @@ export function missingIn(fields: IFields, preview: IPreview | null, previewErro
       source === 'git'
         ? 'Write the path of the notebook in the repository.'
         : 'Choose a notebook; this directory needs to have one.';
+  }
+  if (!/^(\d+(\.\d*)?|\.\d+)?$/.test(cpus.trim())) {
+    errors.cpus = 'Write how many, such as 2 or 0.5.';
   }
   if (!/^\d*$/.test(retries.trim())) {
     errors.retries = 'Write how often, such as 3.';
@@ -83,7 +93,7 @@ export function requestOf(
   preview: IPreview | null
 ): IJobRequest {
   const { source, git, kind, command, notebook, project, owner, gpus, name, preemptible } = fields;
-  const { timeout, warn, retries, retry_on: causes } = fields;
+  const { cpus, memory, disk, timeout, warn, retries, retry_on: causes } = fields;
   const again = Number(retries.trim());
   const named = source === 'git' ? repositoryName(git) : (preview?.project ?? '');
   return {
@@ -93,6 +103,9 @@ export function requestOf(
     ...(gpus.trim() && { gpus: gpus.trim() }),
     ...(preemptible && { preemptible }),
     ...(name.trim() && { name: name.trim() }),
+    ...(cpus.trim() && { cpus: Number(cpus.trim()) }),
+    ...(memory.trim() && { memory: memory.trim() }),
+    ...(disk.trim() && { disk: disk.trim() }),
     ...(timeout.trim() && { timeout: timeout.trim() }),
     ...(warn.trim() && { warn: warn.trim() }),
     ...(again && { retries: again }),

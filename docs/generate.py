@@ -252,7 +252,8 @@ def log_policies_page() -> str:
     ]
     text = (
         "What the end of a failed job's log is looked through for ([how](../howto/logs.md#what-a-log-says-about-a-failure)); the first that "
-        "is found counts. A site's own come before these: [`[[log_policies]]`](settings.md).\n"
+        "is found counts. *no*: unless `--retry-on` names that very exit code or signal. A site's own come before these: "
+        "[`[[log_policies]]`](settings.md).\n"
     )
     shown = table(("label", "a line with one of these", "what people read", "tried again"), rows)
     return _page("Log policies", f"{text}\n{shown}")

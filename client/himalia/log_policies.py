@@ -25,7 +25,8 @@ class LogPolicy(Section):
     )
     sentence: str = Field("", max_length=500, description="What people read: what happened, and what to do.")
     retry: bool = Field(
-        True, description="Whether another try can help. false: the job is not tried again, whatever `--retries` says."
+        True,
+        description="Whether another try can help. false: the job is not tried again, whatever `--retries` and `--retry-on` say.",
     )
 
     @model_validator(mode="after")

@@ -90,6 +90,10 @@ class RetryOn:
         """Tell whether a job that ended so is tried again."""
         return any(cause.covers(reason, code, signal) for cause in self.causes)
 
+    def names(self, reason: Reason, code: int | None = None, signal: int | None = None) -> bool:
+        """Tell whether that very exit code or signal is named: then the person means it, whatever is known of it."""
+        return any(cause.first is not None and cause.covers(reason, code, signal) for cause in self.causes)
+
 
 def parse_retry_on(value: str | Sequence[str], field: str = "retry_on") -> RetryOn:
     """Read causes from a text or a list of texts; raise FieldError that points at the token."""

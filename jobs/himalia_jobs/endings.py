@@ -84,6 +84,11 @@ def may_retry(job: JobRecord, attempts: Sequence[AttemptRecord], end: Ending) ->
     )
 
 
+def named(job: JobRecord, attempt: AttemptRecord, end: Ending) -> bool:
+    """Tell whether the person asked for another try after this very exit code or signal."""
+    return parse_retry_on(job.retry_on).names(end.reason, attempt.exit_code, attempt.signal)
+
+
 def failures(attempts: Sequence[AttemptRecord]) -> int:
     """Return how many attempts failed: those that gave way, or never began, do not count."""
     return sum(attempt.reason is not Reason.PREEMPTED and attempt.reason not in WAITING_REASONS for attempt in attempts)

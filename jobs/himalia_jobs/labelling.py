@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from himalia.log_policies import LogPolicy, policy_for
+from himalia.log_policies import SHIPPED, LogPolicy, policy_for
 from himalia.reasons import Reason
 from himalia.states import JobState
 
@@ -38,6 +38,6 @@ def labelled(end: Ending, policy: LogPolicy | None) -> Ending:
     return replace(end, detail=f"{end.detail} {policy.sentence}".strip()) if policy else end
 
 
-def helps(policy: LogPolicy | None) -> bool:
-    """Tell whether another try can help."""
-    return policy is None or policy.retry
+def helps(policy: LogPolicy | None, *, named: bool) -> bool:
+    """Tell whether another try can help. Who names the very end (`exit:75`) knows better than what is shipped, not than their site."""
+    return policy is None or policy.retry or (named and policy in SHIPPED)

@@ -16,7 +16,7 @@ from himalia.states import STARTED_STATES, JobState, LeaseState
 
 from . import stuck, way_notices
 from .bootclock import BootClock
-from .endings import Ending, by_whom, ending, failures, may_retry, sentence_of_end, with_failed_gpus
+from .endings import Ending, by_whom, ending, failures, may_retry, named, sentence_of_end, with_failed_gpus
 from .engines.base import Engine, Exit, ExitReason, Observed, Phase
 from .engines.errors import (
     Conflict,
@@ -304,7 +304,7 @@ class Runner:
             way_notices.gives_way_no_more(db, fresh)
             attempts = jobs.attempts_of(db, job.id)
             again = may_retry(fresh, attempts, end)
-            if again and helps(policy):
+            if again and helps(policy, named=named(fresh, attempts[-1], end)):
                 self._again(db, fresh, attempts, end)
             else:
                 move(db, job.id, end.state, end.reason, f"{end.detail} {NOT_AGAIN}" if again else end.detail)

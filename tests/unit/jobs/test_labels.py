@@ -61,6 +61,33 @@ async def test_a_job_that_another_try_can_help_is_tried_again_and_says_why(servi
     assert "could not reach an address on the network" in job.detail
 
 
+@pytest.mark.parametrize("causes", ["exit:75", "exit:70-79", "oom,exit:75"])
+async def test_who_names_the_exit_code_is_tried_again_whatever_a_shipped_policy_says(service, add_job, causes):
+    job, attempt = await ended(service, add_job, Program(code=75, output=FULL), retries=3, retry_on=causes)
+
+    assert (job.state, job.reason, attempt.label) == (JobState.QUEUED, Reason.WAITS_FOR_RETRY, "gpu-out-of-memory")
+    assert TOLD in words(job, None)
+
+
+async def test_who_names_the_signal_is_tried_again_and_who_names_another_is_not(service, add_job):
+    crash = Program(code=139, signal=11, output=FULL)
+
+    meant, _ = await ended(service, add_job, crash, retries=3, retry_on="signal:SEGV")
+    other, _ = await ended(service, add_job, crash, retries=3, retry_on="signal,signal:BUS")
+
+    assert (meant.state, other.state) == (JobState.QUEUED, JobState.FAILED)
+
+
+async def test_a_sites_own_policy_holds_also_against_who_names_the_exit_code(service, add_job):
+    own = LogPolicy(name="gpu-out-of-memory", patterns=("out of memory",), sentence="Ask the desk.", retry=False)
+    service.site = service.site.model_copy(update={"log_policies": (own,)})
+
+    job, _ = await ended(service, add_job, Program(code=75, output=FULL), retries=3, retry_on="exit:75")
+
+    assert job.state is JobState.FAILED
+    assert words(job, None) == f"Exit code 75. Ask the desk. {NOT_AGAIN}"
+
+
 @pytest.mark.parametrize(
     "program",
     [

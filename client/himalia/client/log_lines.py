@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
-from ..errors import NotFound, Unavailable
+from ..errors import LocalError, Unavailable
 from ..line_patterns import LinePattern
 from ..moments import parse_since
-from ..states import FINAL_STATES
 from .http import Http
 from .patience import Patience
-from .streams import START, is_over, log_of, patient_look
+from .streams import START, Kind, follow_log, log_of
+
+MARKED = "Himalia-Log-Marked"  #: the answer's pieces say up to where of the log they go
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,45 +51,17 @@ class Picked:
         return {name: 1 if value is True else value for name, value in own.items() if value}
 
 
-def read_lines(http: Http, job_id: str, picked: Picked, *, attempt: int, offset: int) -> Iterator[bytes]:
-    """Yield the lines that are wanted of what a log has now."""
-    yield from _window(http, job_id, attempt, offset, picked.start, picked.lines, Patience.short())
-
-
-def follow_lines(http: Http, job_id: str, picked: Picked, *, attempt: int, offset: int) -> Iterator[bytes]:
-    """Yield the lines that are wanted until the job (or the one attempt that is named) has ended; each once it is whole."""
-    number = attempt or max(1, patient_look(http, job_id).attempt)
-    start = picked.start
-    while True:
-        job = patient_look(http, job_id)  # before the log is read: what came before its end is read then
-        over = is_over(job, number)
-        try:
-            offset = yield from _window(http, job_id, number, offset, start, picked.lines, Patience())
-            start = {}
-        except NotFound:
-            if patient_look(http, job_id).attempt >= number:
-                raise
-            over = job.state in FINAL_STATES
-        if not over:
-            Patience().rest()
-        elif attempt or (job.state in FINAL_STATES and job.attempt <= number):
-            return
-        else:
-            number, offset, start = number + 1, 0, {}
-
-
-def _window(
-    http: Http, job_id: str, attempt: int, offset: int, start: dict[str, Any], lines: dict[str, Any], patience: Patience
-) -> Generator[bytes, None, int]:
-    """Yield the lines of one answer, asked for again where it breaks; return up to where it told of the log."""
-    sent, end = 0, offset
+def read_lines(
+    http: Http, job_id: str, picked: Picked, *, attempt: int, offset: int, start: dict[str, Any] | None = None
+) -> Iterator[bytes]:
+    """Yield the lines that are wanted of what a log has now; `start`: instead of where `picked` begins."""
+    sent, query = 0, picked.start if start is None else start | picked.lines
+    patience = Patience.short()
     while True:
         try:
-            query = {"attempt": attempt or None, "offset": offset} | (start or lines)
-            with http.stream(log_of(job_id), query=query) as answer:
+            with http.stream(log_of(job_id), query={"attempt": attempt or None, "offset": offset} | query) as answer:
                 # The same bytes give the same lines: what had come before the break is passed over.
-                offset, start = int(answer.headers.get(START, offset)), {}
-                end = int(answer.headers.get("Himalia-Log-End", offset))
+                offset, query = int(answer.headers.get(START, offset)), picked.lines
                 over = sent
                 for block in answer.iter_raw():
                     fresh = block[over:]
@@ -97,6 +70,34 @@ def _window(
                     patience.renew()
                     if fresh:
                         yield fresh
-            return end
+            return
         except (httpx.TransportError, Unavailable) as error:
             patience.lose(error, http.url)
+
+
+def follow_lines(http: Http, job_id: str, picked: Picked, *, attempt: int, offset: int) -> Iterator[bytes]:
+    """Yield the lines that are wanted until the job (or the one attempt that is named) has ended; each once it is whole."""
+
+    def rest(http: Http, job_id: str, *, attempt: int, offset: int, start: dict[str, Any] | None) -> Iterator[bytes]:
+        return read_lines(http, job_id, picked, attempt=attempt, offset=offset, start=start or {})
+
+    kind = Kind(query=picked.lines | {"marked": 1}, pieces=_pieces, rest=rest)
+    return follow_log(http, job_id, attempt=attempt, offset=offset, start=picked.start, kind=kind)
+
+
+def _pieces(answer: httpx.Response, offset: int) -> Iterator[tuple[int, bytes]]:
+    """Yield what comes behind each mark (`OFFSET LENGTH`), with that offset of the log; a piece that is not whole is not told."""
+    if MARKED not in answer.headers:
+        raise LocalError(
+            "The platform is older than this himalia and does not say how far it has looked. Leave out -f, or --grep and --timestamps."
+        )
+    kept = b""
+    for block in answer.iter_raw():
+        kept += block
+        while b"\n" in kept:
+            mark, _, behind = kept.partition(b"\n")
+            upto, length = map(int, mark.split())
+            if len(behind) < length:
+                break
+            kept = behind[length:]
+            yield upto, behind[:length]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -50,16 +51,27 @@ def read_log(
             patience.lose(error, http.url)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What is followed of a log: all its bytes, or lines of it."""
+
+    query: Mapping[str, Any]
+    #: What an answer brings, from an offset: each piece with the offset to go on from.
+    pieces: Callable[[httpx.Response, int], Iterator[tuple[int, bytes]]]
+    #: What there is, from an offset, once nothing is added any more.
+    rest: Callable[..., Iterator[bytes]]
+
+
 def follow_log(
-    http: Http, job_id: str, *, attempt: int, offset: int, start: dict[str, Any] | None = None
+    http: Http, job_id: str, *, attempt: int, offset: int, start: dict[str, Any] | None = None, kind: Kind | None = None
 ) -> Iterator[bytes]:
-    """Yield a log's bytes from an offset until the job (or the one attempt that is named) has ended.
+    """Yield a log (all bytes, unless said otherwise) from an offset until the job, or the one attempt that is named, has ended.
 
     Attempts have logs of their own, so each is followed by its number: an offset means nothing without it.
     """
     number = attempt or max(1, patient_look(http, job_id).attempt)
     while True:
-        yield from _follow_attempt(http, job_id, number, offset, start)
+        yield from _follow_attempt(http, job_id, number, offset, start, kind or BYTES)
         job = patient_look(http, job_id)
         if attempt or (job.state in FINAL_STATES and job.attempt <= number):
             return
@@ -88,12 +100,14 @@ def follow_events(http: Http, last: int | None) -> Iterator[Event]:
             patience.lose(error, http.url)
 
 
-def _follow_attempt(http: Http, job_id: str, number: int, offset: int, start: dict[str, Any] | None) -> Iterator[bytes]:
+def _follow_attempt(
+    http: Http, job_id: str, number: int, offset: int, start: dict[str, Any] | None, kind: Kind
+) -> Iterator[bytes]:
     patience = Patience()
     while True:
         opened = False
         try:
-            query = {"attempt": number, "offset": offset, "follow": 1, "exact": 1} | (start or {})
+            query = {"attempt": number, "offset": offset, "follow": 1, **kind.query, **(start or {})}
             with http.stream(log_of(job_id), query=query, read_timeout_seconds=SILENCE_SECONDS) as answer:
                 opened = True
                 begin = int(answer.headers.get(START, offset))
@@ -101,9 +115,9 @@ def _follow_attempt(http: Http, job_id: str, number: int, offset: int, start: di
                     yield left_out(begin - offset)
                 offset, start = begin, None
                 patience.renew()
-                for block in answer.iter_raw():
-                    offset += len(block)
-                    yield block
+                for upto, piece in kind.pieces(answer, begin):
+                    offset = upto
+                    yield piece
             job = _look(http, job_id)
             if job.attempt < number and job.state in FINAL_STATES:
                 return  # it ended without this attempt
@@ -117,7 +131,16 @@ def _follow_attempt(http: Http, job_id: str, number: int, offset: int, start: di
         except (httpx.TransportError, Unavailable) as error:
             if not (opened and isinstance(error, httpx.ReadTimeout)):
                 patience.lose(error, http.url)
-    yield from read_log(http, job_id, attempt=number, offset=offset, start=start)
+    yield from kind.rest(http, job_id, attempt=number, offset=offset, start=start)
+
+
+def _bytes(answer: httpx.Response, offset: int) -> Iterator[tuple[int, bytes]]:
+    for block in answer.iter_raw():
+        offset += len(block)
+        yield offset, block
+
+
+BYTES = Kind(query={"exact": 1}, pieces=_bytes, rest=read_log)
 
 
 def _lines(blocks: Iterator[bytes]) -> Iterator[str]:

@@ -32,6 +32,7 @@ class Wish:
     tail: int | None = None
     pattern: LinePattern | None = None
     timestamps: bool = False
+    marked: bool = False  #: with follow, each piece of lines says up to where of the log it goes
     exact: bool = False  #: nothing but the log's own bytes: the answer ends where some are left out
 
     @property
@@ -135,7 +136,12 @@ class Lines:
         self._reader = reader
         self._wish = wish
         self._rest = b""
-        self._rest_at = 0
+        self._rest_at = wish.offset
+
+    @property
+    def looked_at(self) -> int:
+        """The offset up to which the log was looked at."""
+        return self._rest_at
 
     async def take(self, data: bytes, offset: int) -> bytes:
         """Return what is shown of bytes that follow; a line that has no end yet is kept until it has."""
@@ -149,8 +155,9 @@ class Lines:
 
     async def finish(self) -> bytes:
         """Return what is shown of a last line that never got its end."""
-        rest, self._rest = self._rest, b""
-        return await self._shown(rest, self._rest_at)
+        rest, at = self._rest, self._rest_at
+        self._rest, self._rest_at = b"", at + len(rest)
+        return await self._shown(rest, at)
 
     async def _shown(self, block: bytes, at: int) -> bytes:
         if not block:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from tornado.iostream import StreamClosedError
@@ -20,12 +21,13 @@ from .jobs import JobBase
 from .log_reading import CHUNK_BYTES, Lines, LogReader, Wish
 
 WAIT_SECONDS = 0.5  #: for a new line, until it is looked whether one can come at all
+MARK_SECONDS = 10.0  #: after which somebody who follows lines is told up to where of the log there were none
 LOOK_SECONDS = 5.0  #: until that is looked at although nothing was changed
 IDLE_POLL_SECONDS = 0.5  #: while the job has not started
 
 
 class LogsHandler(JobBase):
-    """`GET jobs/{id}/logs?attempt=&offset=&follow=&tail=&since=&grep=&ignore_case=&timestamps=&exact=`."""
+    """`GET jobs/{id}/logs?attempt=&offset=&follow=&tail=&since=&grep=&ignore_case=&timestamps=&exact=&marked=`."""
 
     async def get(self, prefix: str) -> None:
         """Send the log of an attempt from an offset; with follow, until its end."""
@@ -53,6 +55,7 @@ class LogsHandler(JobBase):
             pattern=LinePattern.parse(pattern, ignore_case=self._flag("ignore_case")) if pattern else None,
             timestamps=self._flag("timestamps"),
             exact=self._flag("exact"),
+            marked=self._flag("marked"),
         )
 
     def _flag(self, name: str) -> bool:
@@ -68,6 +71,8 @@ class LogsHandler(JobBase):
             end = max(offset, await reader.end(await self._over(job.id, current)))
             self.set_header("Himalia-Log-End", str(end))
         self.set_header("Himalia-Log-Offset", str(offset))
+        if follow and wish.by_lines and wish.marked:
+            self.set_header("Himalia-Log-Marked", "1")
         left_out = (await reader.read(0, 1)).left_out if there and wish.exact else None
         if left_out:
             self.set_header("Himalia-Log-Gap", str(left_out[0]))
@@ -89,8 +94,8 @@ class LogsHandler(JobBase):
     ) -> bool:
         """Send one attempt's log from an offset to an end, with follow until nothing can be added; tell whether it got there."""
         reader = self._reader(job, number)
-        lines = Lines(reader, wish) if wish.by_lines else None
-        over, looked_at, looked = False, -1, 0.0
+        lines = Lines(reader, replace(wish, offset=offset)) if wish.by_lines else None
+        marked, over, looked_at, looked = time.monotonic(), False, -1, 0.0
         while end is None or offset < end:
             if not (await self.may_go_on() and self.person.may_see(job.owner_id, job.user_id)):
                 return False
@@ -99,13 +104,15 @@ class LogsHandler(JobBase):
             if chunk.begins > offset:
                 if wish.exact:
                     return False
-                self.write((await lines.finish() if lines else b"") + left_out_line(chunk.begins - offset))
+                gap = (await lines.finish() if lines else b"") + left_out_line(chunk.begins - offset)
                 offset = chunk.begins
+                self._write(gap, offset, wish, follow)
             if chunk.data:
                 shown = await lines.take(chunk.data, offset) if lines else chunk.data
                 offset = chunk.next_offset
-                if shown:
-                    self.write(shown)
+                if shown or (lines and time.monotonic() - marked > MARK_SECONDS):
+                    self._write(shown, lines.looked_at if lines else offset, wish, follow)
+                    marked = time.monotonic()
                 await self.taken()
                 over = False
                 continue
@@ -116,8 +123,15 @@ class LogsHandler(JobBase):
                 looked_at, looked = changed, now
                 over = await self._over(job.id, number)  # what came before that was seen is still read
         if lines and (rest := await lines.finish()):
-            self.write(rest)
+            self._write(rest, lines.looked_at, wish, follow)
         return True
+
+    def _write(self, shown: bytes, upto: int, wish: Wish, follow: bool) -> None:
+        """Write a piece of a log; of lines that are followed, where asked for, with the offset up to which it goes."""
+        if follow and wish.by_lines and wish.marked:
+            self.write(b"%d %d\n%s" % (upto, len(shown), shown))
+        elif shown:
+            self.write(shown)
 
     async def _wait_for_start(self, job: JobRecord, follow: bool, number: int) -> int:
         """Wait for an attempt that is still to come; return its number, or 0 when it never came."""

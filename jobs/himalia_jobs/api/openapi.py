@@ -57,7 +57,7 @@ ROUTES: tuple[Row, ...] = (
         READ,
         None,
         None,
-        ("attempt", "offset", "follow", "tail", "since", "grep", "ignore_case", "timestamps", "exact"),
+        ("attempt", "offset", "follow", "tail", "since", "grep", "ignore_case", "timestamps", "exact", "marked"),
     ),
     (
         "get",

@@ -11,7 +11,7 @@ from job_service import TOKEN, URL, Blocks
 
 from himalia.client import Client
 from himalia.client.log_lines import Picked
-from himalia.errors import FieldError, NotFound
+from himalia.errors import FieldError, LocalError
 from himalia.line_patterns import left_out
 from himalia.moments import parse_since
 from himalia.states import JobState
@@ -77,25 +77,80 @@ def test_lines_that_had_come_before_a_cut_are_passed_over(service, client):
     assert (second["offset"], second["grep"], "tail" in second, "since" in second) == ("5", "loss", False, False)
 
 
-def test_who_follows_asks_for_each_stretch_of_the_log_once(service, client, monkeypatch):
+def marked(content: bytes, offset: int, cut: int | None = None) -> httpx.Response:
+    """Return an answer with lines that are followed, whose connection may break."""
+    headers = {"Himalia-Log-Offset": str(offset), "Himalia-Log-Marked": "1"}
+    return httpx.Response(200, headers=headers, stream=Blocks(content, cut))
+
+
+def asked_for(service) -> list[dict[str, str]]:
+    """Return what was asked of logs."""
+    return [query for query in service.queries if "offset" in query]
+
+
+def test_who_follows_lines_has_one_stream_and_after_a_cut_goes_on_behind_the_last_whole_piece(
+    service, client, monkeypatch
+):
     monkeypatch.setattr("himalia.client.patience.PAUSE_SECONDS", 0)
     job = service.add_job(state=JobState.RUNNING, attempt=1)
-    job.looks = [{}, {}, {}, ended(job.view.id)]
-    service.breaks("GET", "jobs/.*/logs", answered(b"a\n", 4, 50), answered(b"", 50, 60), answered(b"b\n", 60, 70))
+    job.looks = [{}, ended(job.view.id)]
+    whole, half = b"50 5\nx 1\n\n80 0\n", b"90 9\nx 2"
+    service.breaks(
+        "GET",
+        "jobs/.*/logs",
+        marked(whole + half, 4, cut=len(whole + half)),
+        marked(b"95 4\nx 2\n", 80),
+        answered(b"", 95, 95),
+    )
 
     followed = b"".join(client.log(job.view.id, follow=True, picked=Picked(grep="x", tail=1)))
 
-    asked = [(query["offset"], query.get("tail")) for query in service.queries if "offset" in query]
-    assert (followed, asked) == (b"a\nb\n", [("0", "1"), ("50", None), ("60", None)])
+    assert followed == b"x 1\n\nx 2\n"
+    first, second, last = asked_for(service)
+    assert (first["tail"], first["follow"], first["marked"], first["grep"]) == ("1", "1", "1", "x")
+    assert (second["offset"], second["follow"], "tail" in second) == ("80", "1", False)
+    assert (last["offset"], last["grep"], "follow" in last) == ("95", "x", False)
 
 
-def test_lines_of_a_job_that_waits_come_with_its_start(service, client, monkeypatch):
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+def test_pieces_are_told_however_the_network_cuts_them(service, client, monkeypatch, size):
     monkeypatch.setattr("himalia.client.patience.PAUSE_SECONDS", 0)
-    job = service.add_job(state=JobState.QUEUED)
-    job.looks = [{}, {}, {}, ended(job.view.id)]
-    service.breaks("GET", "jobs/.*/logs", NotFound("It has no attempt 1."), answered(b"a\n", 0, 2))
+    job = service.add_job(**ended("a" * 12), id="a" * 12)
+    content = b"7 6\n1 one\n9 0\n20 6\n1 two\n"
+    blocks = [content[at : at + size] for at in range(0, len(content), size)]
+    headers = {"Himalia-Log-Marked": "1"}
+    service.breaks(
+        "GET", "jobs/.*/logs", httpx.Response(200, headers=headers, content=iter(blocks)), answered(b"", 20, 20)
+    )
 
-    assert b"".join(client.log(job.view.id, follow=True, picked=Picked(timestamps=True))) == b"a\n"
+    followed = list(client.log(job.view.id, follow=True, picked=Picked(grep="1")))
+
+    assert [piece for piece in followed if piece] == [b"1 one\n", b"1 two\n"]
+
+
+def test_the_next_attempt_is_followed_from_its_first_byte(service, client, monkeypatch):
+    monkeypatch.setattr("himalia.client.patience.PAUSE_SECONDS", 0)
+    job = service.add_job(state=JobState.RUNNING, attempt=1)
+    again = {"state": JobState.RUNNING, "attempt": 2}
+    job.looks = [{}, again, again, ended(job.view.id) | {"attempt": 2}]
+    first, second = ((marked(b"9 2\n%s\n" % text, 0), answered(b"", 9, 9)) for text in (b"a", b"b"))
+    service.breaks("GET", "jobs/.*/logs", *first, *second)
+
+    assert b"".join(client.log(job.view.id, follow=True, picked=Picked(timestamps=True))) == b"a\nb\n"
+    assert [(query["attempt"], query["offset"]) for query in asked_for(service)] == [
+        ("1", "0"),
+        ("1", "9"),
+        ("2", "0"),
+        ("2", "9"),
+    ]
+
+
+def test_a_platform_that_does_not_say_how_far_it_looked_is_told_to_be_older(service, client):
+    job = service.add_job(state=JobState.RUNNING, attempt=1)
+    service.breaks("GET", "jobs/.*/logs", answered(b"x\n", 0, 2))
+
+    with pytest.raises(LocalError, match="older than this himalia"):
+        list(client.log(job.view.id, follow=True, picked=Picked(grep="x")))
 
 
 @pytest.mark.parametrize(

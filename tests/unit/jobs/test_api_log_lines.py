@@ -15,7 +15,7 @@ from service_at_work import AtWork
 from himalia.errors import FieldError
 from himalia.line_patterns import LONGEST_LINE, LinePattern
 from himalia.states import JobState
-from himalia_jobs.api import log_reading
+from himalia_jobs.api import log_reading, logs
 from himalia_jobs.api.log_reading import LogReader, Wish
 from himalia_jobs.engines.fake import FakeLogs
 
@@ -110,6 +110,35 @@ async def test_who_follows_gets_lines_that_match_as_they_are_written(work: AtWor
         second = await anext(pieces)
 
     assert (first, second) == (b"step 1\n", b"step 2\n")
+
+
+@pytest.mark.asyncio
+async def test_each_piece_of_followed_lines_says_up_to_where_of_the_log_it_goes(work: AtWork, monkeypatch):
+    monkeypatch.setattr(logs, "MARK_SECONDS", 0.0)
+    path, own = await running(work, b"one\nstep 1\nst", (0, 0))
+    url, headers = f"/services/jobs/api/{path}?follow=1&marked=1&grep=step", {"Authorization": "Bearer ada-token"}
+
+    async with asyncio.timeout(20), work.http.stream("GET", url, headers=headers) as log:
+        pieces = log.aiter_bytes()
+        got = [await anext(pieces)]
+        for more in (b"ep 2\nthree\n", b"four\n"):
+            with (own / "run" / "log").open("ab") as file:
+                file.write(more)
+            got.append(await anext(pieces))
+
+    assert log.headers["Himalia-Log-Marked"] == "1"
+    assert got == [b"11 7\nstep 1\n", b"24 7\nstep 2\n", b"29 0\n"]
+
+
+@pytest.mark.asyncio
+async def test_the_last_marked_piece_goes_to_the_end_of_the_log(work: AtWork):
+    job = await work.submit()
+    own = await work.attempt(job["id"], JobState.SUCCEEDED)
+    (own / "log").write_bytes(LOG)
+
+    found = await work.ask("GET", f"jobs/{job['id']}/logs?grep=loss&follow=1&marked=1&attempt=1&offset=25")
+
+    assert found.content == b"42 9\nloss 0.5\n50 8\nloss 0.2"
 
 
 @pytest.mark.parametrize(

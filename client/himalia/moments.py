@@ -14,13 +14,18 @@ EXPECTED = {
     Sure.LIKELY: "It should start about",
     Sure.GUESS: "It may start about",
 }
-STAMP = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\dZ")
+STAMP = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?Z")
 
 
 def stamp(moment: datetime) -> str:
     """Return a moment as sentences carry it: UTC, to the minute, never earlier than it is."""
     rounded = moment.astimezone(UTC) + timedelta(seconds=59, microseconds=999_999)
     return rounded.strftime("%Y-%m-%dT%H:%MZ")
+
+
+def stamp_to_second(moment: datetime) -> str:
+    """Return the same to the second: for what comes so soon that a minute says too little."""
+    return (moment.astimezone(UTC) + timedelta(microseconds=999_999)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def expected(at: datetime | None, sure: Sure | None) -> str:
@@ -41,13 +46,17 @@ def parse_since(text: str, now: datetime, zone: tzinfo | None = UTC, field: str 
 
 
 def localised(text: str, now: datetime | None = None, zone: tzinfo | None = None) -> str:
-    """Return a sentence with its stamps in a zone (none: this machine's): `14:20` today, else `Thu 3 Dec 14:20`."""
+    """Return a sentence with its stamps in a zone (none: this machine's): `14:20` (`14:20:05`) today, else `Thu 3 Dec 14:20`."""
     here = (now or datetime.now(UTC)).astimezone(zone)
-    return STAMP.sub(lambda found: _shown(datetime.fromisoformat(found[0]).astimezone(zone), here, zone), text)
+    return STAMP.sub(
+        lambda found: _shown(datetime.fromisoformat(found[0]).astimezone(zone), here, zone, seconds=bool(found[1])),
+        text,
+    )
 
 
-def _shown(moment: datetime, now: datetime, zone: tzinfo | None) -> str:
+def _shown(moment: datetime, now: datetime, zone: tzinfo | None, *, seconds: bool) -> str:
     name = " UTC" if zone is UTC else ""
+    time = f"{moment:%H:%M:%S}" if seconds else f"{moment:%H:%M}"
     if moment.date() == now.date():
-        return f"{moment:%H:%M}{name}"
-    return f"{moment:%a} {moment.day} {moment:%b %H:%M}{name}"
+        return f"{time}{name}"
+    return f"{moment:%a} {moment.day} {moment:%b} {time}{name}"

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from .models import AttemptView, JobView
 from .reasons import WAITING_REASONS, Reason
-from .states import FINAL_STATES
+from .states import FINAL_STATES, JobState
+from .units import format_duration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,12 +19,21 @@ class Moment:
     what: str
     seconds: float | None = None
 
+    def lasted(self, now: datetime | None) -> str:
+        """Return how long it took; while it goes on (`now`), how long so far, or how soon it comes; else nothing."""
+        if self.seconds is not None:
+            return format_duration(self.seconds)
+        if now is None:
+            return ""
+        ago = (now - self.at).total_seconds()
+        return f"in {format_duration(-ago)}" if ago < 0 else f"{format_duration(ago)} so far"
+
 
 def timeline(job: JobView) -> list[Moment]:
     """Return what became of a job, first to last."""
     found = [(job.created_at, f"submitted by {job.user}; in line")]
     for attempt in job.attempts:
-        found += _of_attempt(attempt, last=attempt is job.attempts[-1])
+        found += _of_attempt(attempt, _afterwards(job, attempt))
     if job.attempts and job.retry_at is not None:
         found.append((job.retry_at, "in line again"))
     if job.finished_at is not None and job.state in FINAL_STATES:
@@ -37,7 +47,15 @@ def timeline(job: JobView) -> list[Moment]:
     ]
 
 
-def _of_attempt(attempt: AttemptView, *, last: bool) -> list[tuple[datetime, str]]:
+def _afterwards(job: JobView, attempt: AttemptView) -> str:
+    """Return what goes on after an attempt, until the next moment."""
+    if attempt is not job.attempts[-1]:
+        return "; until the next"
+    collects = job.state is JobState.COLLECTING or job.state in FINAL_STATES
+    return "; what it left is collected" if collects and attempt.started_at is not None else ""
+
+
+def _of_attempt(attempt: AttemptView, afterwards: str) -> list[tuple[datetime, str]]:
     name = f"attempt {attempt.number}"
     found = [(attempt.created_at, f"{name} is being started")]
     if attempt.started_at is not None:
@@ -47,8 +65,7 @@ def _of_attempt(attempt: AttemptView, *, last: bool) -> list[tuple[datetime, str
     if attempt.stuck_at is not None:
         found.append((attempt.stuck_at, f"{name} was killed and does not end"))
     if attempt.finished_at is not None:
-        after = "" if last else "; until the next"
-        found.append((attempt.finished_at, f"{name} {_end(attempt)}{after}"))
+        found.append((attempt.finished_at, f"{name} {_end(attempt)}{afterwards}"))
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from himalia.gpus import Slot
 from himalia.models import AttemptView, JobSummary, JobView, NotebookRun
-from himalia.moments import stamp
+from himalia.moments import stamp, stamp_to_second
 from himalia.reasons import Reason, sentence
 from himalia.states import FINAL_STATES, JobState
 
@@ -103,7 +103,7 @@ def words(job: JobRecord, told: Told | None) -> str:
     """Return why a job waits or ended, in a sentence."""
     if job.state is JobState.QUEUED:
         if told is None and job.reason is Reason.WAITS_FOR_RETRY and job.retry_at is not None:
-            return f"{job.detail} It is tried again at {stamp(from_text(job.retry_at))}."
+            return f"{job.detail} It is tried again at {stamp_to_second(from_text(job.retry_at))}."
         return told.sentence if told else "It will be looked at in a moment."
     if job.state is JobState.RUNNING and job.reason is None:
         return job.detail

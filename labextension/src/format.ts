@@ -69,6 +69,20 @@ export function formatMoment(moment: string, now: number): string {
       });
 }
 
+/** Return a moment in the reader's zone to the second: the time today, the date before. */
+export function formatSecond(moment: string, now: number): string {
+  const date = new Date(moment);
+  const time = date.toLocaleTimeString([], {
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit'
+  });
+  if (new Date(now).toDateString() === date.toDateString()) {
+    return time;
+  }
+  return `${date.toLocaleDateString([], { day: 'numeric', month: 'short' })} ${time}`;
+}
+
 /** Return a moment that is still to come as sentences write it: to the minute, never earlier than it is. */
 export function formatDeadline(moment: string, now: number): string {
   return formatMoment(new Date(Math.ceil(Date.parse(moment) / 60_000) * 60_000).toISOString(), now);
@@ -81,5 +95,7 @@ export function formatFully(moment: string): string {
 
 /** Return a sentence with its UTC stamps in the reader's zone. */
 export function localised(sentence: string, now: number): string {
-  return sentence.replace(/\b\d{4}-\d\d-\d\dT\d\d:\d\dZ/g, stamp => formatMoment(stamp, now));
+  return sentence.replace(/\b\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?Z/g, (stamp, seconds?: string) =>
+    (seconds ? formatSecond : formatMoment)(stamp, now)
+  );
 }

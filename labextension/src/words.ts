@@ -3,6 +3,9 @@
 export type JobState =
   'queued' | 'starting' | 'running' | 'collecting' | 'succeeded' | 'failed' | 'cancelled';
 
+/** How sure an expected start is. */
+export type Sure = 'at_latest' | 'likely' | 'guess';
+
 /** A job as a list shows it. */
 export interface IJobSummary {
   id: string;
@@ -20,6 +23,11 @@ export interface IJobSummary {
   sentence: string;
   /** In line, counted from 1, while queued. */
   position: number | null;
+  /** When it is expected to start, while queued, and how sure that is; an older service does not tell. */
+  estimate_at?: string | null;
+  sure?: Sure | null;
+  /** While it pauses after a failed attempt: it stands in line again then. */
+  retry_at?: string | null;
   cancel_requested: boolean;
   /** The number of the last attempt; 0 before the first. */
   attempt: number;
@@ -68,6 +76,10 @@ export interface IAttempt {
   slots: ISlot[];
   created_at: string;
   started_at: string | null;
+  /** That its time limit was near; an older service does not tell. */
+  warned_at?: string | null;
+  /** It was killed, and did not end. */
+  stuck_at?: string | null;
   finished_at: string | null;
   exit_code: number | null;
   signal: number | null;
@@ -129,6 +141,9 @@ export interface IJobRequest {
   notebook?: INotebookRun;
   workdir?: string;
   gpus?: string;
+  cpus?: number;
+  memory?: string;
+  disk?: string;
   timeout?: string;
   warn?: string;
   retries?: number;
@@ -141,9 +156,6 @@ export interface IArtifact {
   path: string;
   type: 'file' | 'dir' | 'symlink' | 'other';
   size_bytes: number;
-  cpus?: number;
-  memory?: string;
-  disk?: string;
   modified_at: string;
 }
 
@@ -163,6 +175,10 @@ export interface IProfile {
   cpus: number;
   memory_bytes: number;
   gpus: string;
+  /** What a job may write to the data disk; null: as much as there is; an older service does not tell. */
+  disk_bytes?: number | null;
+  /** The most that it may ask for there. */
+  max_disk_bytes?: number | null;
   time_limit_seconds: number;
   max_time_limit_seconds: number;
   servers: boolean;
@@ -175,10 +191,6 @@ export interface IProfile {
 export interface ISlotView extends ISlot {
   holder: string | null;
   holder_kind: string | null;
-  /** What a job may write to the data disk; null: as much as there is; an older service does not tell. */
-  disk_bytes?: number | null;
-  /** The most that it may ask for there. */
-  max_disk_bytes?: number | null;
   holder_user: string | null;
   /** `ok`, or why it is given to nobody. */
   health?: string;

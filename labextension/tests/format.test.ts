@@ -5,6 +5,7 @@ import {
   formatDeadline,
   formatDuration,
   formatMoment,
+  formatSecond,
   formatSize,
   localised,
   visible
@@ -20,7 +21,6 @@ test('sizes read as the command line writes them', () => {
   ]);
 });
 
-test('a name that turns its letters round, or has none to see, is written out', () => {
 test('a size goes to the command line to the byte', () => {
   expect([8 * 1024 ** 3, 1536 * 1024 ** 2, 1024, 1000, 2 ** 30 + 1].map(exactSize)).toEqual([
     '8G',
@@ -31,6 +31,7 @@ test('a size goes to the command line to the byte', () => {
   ]);
 });
 
+test('a name that turns its letters round, or has none to see, is written out', () => {
   expect(visible('gpj.\u202eexe\n\x1b')).toBe('gpj.\\u202eexe\\u000a\\u001b');
   expect(visible('größe 大きさ <img onerror=alert(1)> 😀')).toBe(
     'größe 大きさ <img onerror=alert(1)> 😀'
@@ -54,6 +55,16 @@ test('stamps inside a sentence are read in the own zone', () => {
   const said = localised('GPU 0 (in use, ends before 2030-01-03T08:50Z).', now);
 
   expect(said).toBe(`GPU 0 (in use, ends before ${formatMoment('2030-01-03T08:50Z', now)}).`);
+});
+
+test('a stamp to the second is read to the second', () => {
+  const now = Date.parse('2030-01-01T12:00Z');
+  const [today, later] = ['2030-01-01T12:00:05Z', '2030-01-03T12:00:05Z'];
+
+  const said = localised(`At ${today}, or ${later}.`, now);
+
+  expect(said).toBe(`At ${formatSecond(today, now)}, or ${formatSecond(later, now)}.`);
+  expect(formatSecond(today, now)).toMatch(/:05/);
 });
 
 test('a deadline is never told earlier than it is, as in the sentences of the service', () => {

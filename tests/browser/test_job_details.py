@@ -1,8 +1,22 @@
-"""A job's details in Lab: what it may take."""
+"""A job's details in Lab: what became of it and when, where its files came from, what it may take."""
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING
+
+import pytest
 from playwright.sync_api import Locator, Page, expect
+
+if TYPE_CHECKING:
+    from live_platform import LivePlatform
+
+WORK_TREE = """
+mkdir -p ~/work && cd ~/work && git init -q -b main . && echo first > a && git add a &&
+git -c user.name=Ada -c user.email=ada@example.org commit -q -m first &&
+git remote add origin https://github.com/ada/work && echo changed > a && echo new > b && git rev-parse HEAD
+"""
+
 
 def details_of(page: Page, job: str) -> Locator:
     """Turn to a job's details and return them."""
@@ -13,6 +27,49 @@ def details_of(page: Page, job: str) -> Locator:
 def fact(details: Locator, label: str) -> Locator:
     """Return what is said behind a label."""
     return details.locator(f"dt:text-is('{label}') + dd")
+
+
+@pytest.mark.parametrize("theme", ["", "-dark"])
+def test_a_job_that_fails_again_and_again_tells_its_attempts_and_when_it_goes_on(
+    ada, open_lab, submit, picture, request, theme
+):
+    if theme:
+        request.getfixturevalue("dark")
+    page = open_lab("ada", "digits")
+    page.get_by_text("More", exact=True).click()
+    page.get_by_label("Retries").fill("4")
+    page.get_by_label("After", exact=True).fill("exit:75")
+
+    job = submit(page, "echo no licence; exit 75")
+
+    header, row = (page.locator(f".jp-himalia-{part}[data-job='{job}']") for part in ("JobHeader", "JobRow"))
+    told = details_of(page, job).get_by_role("list", name="Timeline")
+    expect(told).to_contain_text("attempt 3 runs", timeout=60_000)
+    expect(told.get_by_role("listitem").last).to_contain_text(re.compile(r"in line again.*in \d s"))
+    expect(told.get_by_role("listitem").last).to_contain_text("Attempt 3 failed. Exit code 75. It is tried again at")
+    expect(row).to_contain_text("tries again in")
+    expect(header).to_contain_text("tries again in")
+    expect(told.get_by_role("listitem").first).to_contain_text("submitted by ada; in line")
+    expect(told).to_contain_text("attempt 1 ended with exit code 75; until the next")
+    picture(page, f"job-details{theme}")
+    expect(header).to_have_attribute("data-state", "failed", timeout=90_000)
+    expect(told.get_by_role("listitem").last).to_contain_text("failed")
+    expect(told).to_contain_text("attempt 5 ended with exit code 75; what it left is collected")
+    expect(row).not_to_contain_text("tries again")
+
+
+def test_a_job_of_a_work_tree_tells_commit_branch_and_what_differs(ada, live: LivePlatform, open_lab, submit):
+    (server,) = (one for one in live.containers("server") if one.attrs["Labels"]["himalia.owner"] == "user:ada")
+    made = server.exec_run(["sh", "-c", WORK_TREE])
+    assert made.exit_code == 0, made.output
+    page = open_lab("ada", "work")
+
+    details = details_of(page, submit(page, "cat a b"))
+
+    expect(fact(details, "Commit")).to_have_text(made.output.decode().strip())
+    expect(fact(details, "Branch or tag")).to_have_text("main")
+    expect(fact(details, "Repository")).to_have_text("https://github.com/ada/work")
+    expect(fact(details, "Over the commit")).to_have_text("1 file changed, 1 unknown to git")
 
 
 def test_the_limits_of_a_job_are_asked_for_under_more_and_a_disk_that_is_too_large_is_said_at_its_field(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from datetime import UTC, datetime
 from itertools import islice
 
 import click
@@ -13,6 +14,7 @@ from ..errors import LocalError
 from ..git.words import source_words
 from ..models import JobView
 from ..sdk import Job
+from ..states import FINAL_STATES
 from ..timeline import timeline
 from ..units import counted, format_duration, format_size
 from .following import follow
@@ -89,8 +91,9 @@ def show(job_id: str, as_json: bool) -> None:
         if text:
             click.echo(f"{label:<12} {printable(text)}")
     for number, moment in enumerate(timeline(job)):
-        took = "" if moment.seconds is None else f" ({format_duration(moment.seconds)})"
-        click.echo(f"{'' if number else 'timeline':<12} {local(moment.at)}  {printable(moment.what)}{took}")
+        took = moment.lasted(None if job.state in FINAL_STATES else datetime.now(UTC))
+        shown = f"{printable(moment.what)} ({took})" if took else printable(moment.what)
+        click.echo(f"{'' if number else 'timeline':<12} {local(moment.at)}  {shown}")
 
 
 @click.command()
@@ -201,6 +204,7 @@ def _rows(job: JobView) -> list[tuple[str, str]]:
         ("experiment", job.experiment or ""),
         ("submitted", f"{local(job.created_at)} by {job.user}"),
         ("started", local(job.started_at)),
+        ("tries again", local(job.retry_at)),
         ("ends before", local(job.ends_before)),
         ("ended", local(job.finished_at)),
         ("ran for", ran_for(job)),

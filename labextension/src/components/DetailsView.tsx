@@ -2,27 +2,32 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { downloadIcon } from '@jupyterlab/ui-components';
 import type { JSX, ReactNode } from 'react';
 
-import { formatDuration, formatFully, formatSize, secondsBetween } from '../format';
+import { formatDuration, formatSize, secondsBetween } from '../format';
 import { cliLine } from '../job/cli';
 import { commandLine } from '../submit/command';
 import type { IAttempt, IJob, ISource } from '../words';
+import { Timeline } from './Timeline';
 
 export interface IDetailsViewProps {
   job: IJob;
+  visible: boolean;
   /** Save the list of the packages of an attempt. */
   onPackages: (attempt: number) => void;
   trans: TranslationBundle;
 }
 
 /** Everything that is known of a job, and how to submit the same from a terminal. */
-export function DetailsView({ job, onPackages, trans }: IDetailsViewProps): JSX.Element {
+export function DetailsView(props: IDetailsViewProps): JSX.Element {
+  const { job, visible, onPackages, trans } = props;
   return (
     <div className="jp-himalia-Details">
       <dl>
         <Facts rows={whatRows(job, trans)} />
         <Facts rows={limitRows(job, trans)} />
-        <Facts rows={whenRows(job, trans)} />
+        <Facts rows={endRows(job, trans)} />
       </dl>
+      <h3 className="jp-himalia-Heading">{trans.__('Timeline')}</h3>
+      <Timeline job={job} visible={visible} trans={trans} />
       <h3 className="jp-himalia-Heading">{trans.__('The same from a terminal')}</h3>
       <pre className="jp-himalia-Text">{cliLine(job)}</pre>
       {job.attempts.length > 0 && (
@@ -120,11 +125,8 @@ function limitRows(job: IJob, trans: TranslationBundle): Row[] {
   ];
 }
 
-function whenRows(job: IJob, trans: TranslationBundle): Row[] {
+function endRows(job: IJob, trans: TranslationBundle): Row[] {
   return [
-    [trans.__('Submitted'), formatFully(job.created_at)],
-    [trans.__('Started'), job.started_at && formatFully(job.started_at)],
-    [trans.__('Ended'), job.finished_at && formatFully(job.finished_at)],
     [trans.__('Exit code'), job.exit_code],
     [trans.__('Label'), job.attempts[job.attempts.length - 1]?.label],
     [trans.__('Cancelled by'), job.cancelled_by]

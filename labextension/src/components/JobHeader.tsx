@@ -8,7 +8,7 @@ import { hasEnded } from '../words';
 import { AskHolders } from './AskHolders';
 import { useNow } from './hooks';
 import { StateMark } from './StateMark';
-import { whyOf } from './why';
+import { againIn, whyOf } from './why';
 
 /** What can be done with a job. */
 export interface IJobActions {
@@ -32,6 +32,7 @@ export interface IJobHeaderProps {
 export function JobHeader({ job, visible, me, actions, trans }: IJobHeaderProps): JSX.Element {
   const now = useNow(visible && !hasEnded(job));
   const why = whyOf(job, trans);
+  const again = againIn(job, now, trans);
   const work = job.notebook ? job.notebook.path : commandLine(job.command);
   return (
     <header className="jp-himalia-JobHeader" data-job={job.id} data-state={job.state}>
@@ -44,6 +45,7 @@ export function JobHeader({ job, visible, me, actions, trans }: IJobHeaderProps)
       <AskHolders job={job} me={me} ask={actions.ask} trans={trans} />
       <p className="jp-himalia-JobHeader-facts">
         <span>{job.project}</span>
+        {again && <span>{again}</span>}
         <span>{timing(job, now, trans)}</span>
         <span>{request(job, trans)}</span>
       </p>
@@ -78,15 +80,25 @@ function Buttons({ job, actions, trans }: Omit<IJobHeaderProps, 'visible' | 'me'
 }
 
 function timing(job: IJob, now: number, trans: TranslationBundle): JSX.Element {
+  return <time title={formatFully(job.created_at)}>{timingOf(job, now, trans)}</time>;
+}
+
+function timingOf(job: IJob, now: number, trans: TranslationBundle): string {
   const submitted = trans.__('submitted %1', formatMoment(job.created_at, now));
-  const until = job.started_at ?? job.finished_at;
-  const waited = formatDuration(secondsBetween(job.created_at, until, now));
-  const ran =
-    job.started_at && formatDuration(secondsBetween(job.started_at, job.finished_at, now));
-  const text = ran
-    ? trans.__('%1, waited %2, ran %3', submitted, waited, ran)
+  const { started_at: started, finished_at: finished } = job;
+  if (job.state === 'queued' && started) {
+    // It waits for another attempt: its details tell what it did when.
+    return submitted;
+  }
+  const waited = formatDuration(secondsBetween(job.created_at, started ?? finished, now));
+  return started
+    ? trans.__(
+        '%1, waited %2, ran %3',
+        submitted,
+        waited,
+        formatDuration(secondsBetween(started, finished, now))
+      )
     : trans.__('%1, waited %2', submitted, waited);
-  return <time title={formatFully(job.created_at)}>{text}</time>;
 }
 
 function request(job: IJob, trans: TranslationBundle): string {

@@ -6,7 +6,7 @@ import { formatDuration, formatMoment, secondsBetween } from '../format';
 import type { IJobSummary } from '../words';
 import { hasEnded } from '../words';
 import { StateMark } from './StateMark';
-import { whyOf } from './why';
+import { againIn, whyOf } from './why';
 
 export interface IJobRowProps {
   job: IJobSummary;
@@ -79,8 +79,12 @@ function requestOf(job: IJobSummary, trans: TranslationBundle): string {
   return `${job.profile}, ${gpus}`;
 }
 
-/** Say how long it takes or took; before that, when it was submitted. */
+/** Say how long it takes or took; before that, when it was submitted; in a pause, how soon it is tried again. */
 function when(job: IJobSummary, now: number, trans: TranslationBundle): string {
+  const again = againIn(job, now, trans);
+  if (again) {
+    return again;
+  }
   if (job.started_at) {
     const text = formatDuration(secondsBetween(job.started_at, job.finished_at, now));
     return job.finished_at

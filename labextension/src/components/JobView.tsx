@@ -65,6 +65,7 @@ export function JobView({ page, visible, actions, trans }: IJobViewProps): JSX.E
         {page.tab === 'details' && (
           <DetailsView
             job={job}
+            visible={visible}
             onPackages={attempt => void page.savePackages(attempt)}
             trans={trans}
           />

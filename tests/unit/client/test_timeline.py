@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from job_bodies import NOW, attempt, job_view
@@ -40,7 +40,7 @@ def test_a_job_that_was_tried_again_is_told_from_submit_to_end(tried_again):
         ("attempt 2 is being started", 1),
         ("attempt 2 runs", 55),
         ("attempt 2 is warned of its time limit", 5),
-        ("attempt 2 ended (timed out)", 1),
+        ("attempt 2 ended (timed out); what it left is collected", 1),
         ("failed", None),
     ]
 
@@ -54,13 +54,35 @@ def test_a_job_that_pauses_says_when_it_stands_in_line_again():
     ]
 
 
+def test_what_goes_on_says_how_long_so_far_and_what_is_to_come_how_soon():
+    job = job_view(attempts=(ran(1, 1, 2, reason=Reason.OUT_OF_MEMORY),), retry_at=after(12))
+    *_, ended, again = timeline(job)
+
+    assert [ended.lasted(after(5)), again.lasted(after(5)), again.lasted(after(15))] == ["10 s", "in 7 s", "3 s so far"]
+    assert again.lasted(None) == ""
+
+
+def test_show_says_when_a_job_that_pauses_tries_again(service, himalia):
+    again = datetime.now(UTC) + timedelta(minutes=5)
+    failed = ran(1, 1, 2, reason=Reason.EXITED, exit_code=75)
+    service.add_job(id="abcdefghijkl", state=JobState.QUEUED, attempts=(failed,), retry_at=again)
+
+    lines = himalia("show", "abc").out.decode().splitlines()
+
+    assert f"tries again  {again.astimezone():%Y-%m-%d %H:%M:%S}" in lines
+    assert lines[-1].endswith(("in line again (in 4 min)", "in line again (in 5 min)"))
+
+
 def test_a_child_that_was_killed_for_want_of_memory_is_told_though_the_exit_code_is_0(service, himalia):
     ended = ran(1, 1, 2, reason=Reason.SUCCEEDED_WITH_CHILD_OOM, exit_code=0, oom=True)
     service.add_job(id="abcdefghijkl", state=JobState.SUCCEEDED, finished_at=after(3), attempts=(ended,))
 
     shown = himalia("show", "abc").out.decode()
 
-    assert "attempt 1 ended with exit code 0, and a process of it was killed for want of memory (1 s)" in shown
+    assert (
+        "attempt 1 ended with exit code 0, and a process of it was killed for want of memory; what it left is collected (1 s)"
+        in shown
+    )
 
 
 def test_show_prints_the_timeline_with_durations(service, himalia, tried_again):

@@ -9,7 +9,7 @@ import pytest
 from queue_world import NOW, hold, room, situation, slots, waiter
 
 from himalia.gpus import SlotHealth
-from himalia.moments import localised, stamp
+from himalia.moments import localised, stamp, stamp_to_second
 from himalia_jobs.policy import Reader, Room, decide, sentence
 
 ROOT = Reader(sees_all=True)
@@ -102,3 +102,10 @@ def test_moments_travel_as_utc_and_are_read_in_the_readers_zone():
     assert text == "Ends before 2030-01-01T14:20Z, or 2030-01-03T23:30Z."
     assert localised(text, NOW, india) == "Ends before 19:50, or Fri 4 Jan 05:00."
     assert localised(text, NOW, UTC) == "Ends before 14:20 UTC, or Thu 3 Jan 23:30 UTC."
+
+
+def test_a_moment_that_comes_soon_is_told_to_the_second_and_never_earlier_than_it_is():
+    text = f"At {stamp_to_second(datetime(2030, 1, 1, 14, 19, 0, 1, tzinfo=UTC))}."
+
+    assert text == "At 2030-01-01T14:19:01Z."
+    assert localised(text, NOW, UTC) == "At 14:19:01 UTC."

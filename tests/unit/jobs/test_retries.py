@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mortal_service import MortalService, running, ticks
 
-from himalia.moments import stamp
+from himalia.moments import stamp_to_second
 from himalia.queueing import Queue
 from himalia.reasons import Reason
 from himalia.states import JobState
@@ -49,7 +49,7 @@ async def test_a_job_that_failed_says_when_it_is_tried_again_and_stands_in_no_li
 
     assert (job.state, job.reason) == (JobState.QUEUED, Reason.WAITS_FOR_RETRY)
     assert words(job, Line().told(job.id, None)) == (
-        f"Attempt 1 failed. Exit code 75. It is tried again at {stamp(BEGINNING + timedelta(seconds=10))}."
+        f"Attempt 1 failed. Exit code 75. It is tried again at {stamp_to_second(BEGINNING + timedelta(seconds=10))}."
     )
     await ticks(service, 9)
     assert service.machine.starts == [f"{job.id}.1"]

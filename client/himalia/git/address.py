@@ -78,7 +78,7 @@ def parse_repository(text: str, field: str = FIELD) -> Repository:
         raise FieldError(
             field,
             "A name or a token has no place in the address, which is kept with the job. Leave it out, and give the token "
-            "with --token-from.",
+            "by itself (in a terminal: --token-from).",
         )
     host, port = _place(place, field)
     path, at, ref = behind.partition("@")

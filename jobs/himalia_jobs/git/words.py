@@ -69,7 +69,8 @@ def _refused(repository: Repository, *, with_token: bool, led: bool) -> HimaliaE
     if with_token:
         return FieldError(TOKEN, f"{where} is not there, or the token may not read it. Check both.")
     return FieldError(
-        FIELD, f"{where} is not there, or is private. Check it; for a private one give a token: --token-from."
+        FIELD,
+        f"{where} is not there, or is private. Check it; for a private one give a token, too (in a terminal: --token-from).",
     )
 
 

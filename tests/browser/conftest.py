@@ -5,6 +5,7 @@
 `open_lab`    logs somebody in with a browser that nobody has used before, and opens a Lab with the sidebar in front
 `submit`      submits a command from the sidebar and gives the job's id; `sent` does so for any way to press
 `dark`        the dark theme, for ada
+`bare_list`   ada's list of jobs without those that ended in other tests, so that pictures show what they are about
 `complaints`  what the pages wrote to their consoles as errors; at the end there must be none
 `picture`     keeps a picture of a page for the docs, when HIMALIA_SCREENSHOTS=1
 """
@@ -21,9 +22,12 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from quiet_network import QuietNetwork
 
+from himalia.states import FINAL_STATES
+
 if TYPE_CHECKING:
     from live_platform import LivePlatform
 
+    import himalia
     from himalia_spawner.platform.person import Person
 
 CHROMIUM = "/usr/bin/chromium"
@@ -87,6 +91,15 @@ def dark(ada: Person) -> Iterator[None]:
     choose("JupyterLab Dark")
     yield
     choose("JupyterLab Light")
+
+
+@pytest.fixture
+def bare_list(ada: Person, client: Callable[[str], himalia.Client]) -> None:
+    """Ada's list of jobs without those that ended in other tests."""
+    me = client("ada")
+    for job in list(me.jobs()):
+        if job.user == "ada" and job.state in FINAL_STATES:
+            me.delete(job.id)
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def choose_git(page: Page, address: str, command: str) -> Locator:
 
 @pytest.mark.parametrize("theme", ["", "-dark"])
 def test_a_repository_is_fetched_and_run_and_its_job_says_where_it_came_from(
-    ada, open_lab, host, picture, request, theme
+    ada, bare_list, open_lab, host, picture, request, theme
 ):
     if theme:
         request.getfixturevalue("dark")
@@ -108,6 +108,10 @@ def test_what_may_not_or_cannot_be_fetched_is_said_at_the_address_or_the_token(a
     host.make("ada/locked").commit(run="true")
     host.tokens["ada/locked"] = "s3cret-t0ken"
     page = open_lab("ada", "digits")
+    page.get_by_role("radio", name="Directory").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Address")).to_be_focused()
 
     for address, words in (
         ("", "Write the address, such as https://github.com/OWNER/NAME."),

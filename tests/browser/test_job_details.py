@@ -31,7 +31,7 @@ def fact(details: Locator, label: str) -> Locator:
 
 @pytest.mark.parametrize("theme", ["", "-dark"])
 def test_a_job_that_fails_again_and_again_tells_its_attempts_and_when_it_goes_on(
-    ada, open_lab, submit, picture, request, theme
+    ada, bare_list, open_lab, submit, picture, request, theme
 ):
     if theme:
         request.getfixturevalue("dark")

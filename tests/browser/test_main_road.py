@@ -25,7 +25,7 @@ def header_of(page: Page, job: str) -> Locator:
 
 @pytest.mark.parametrize("theme", ["", "-dark"])
 def test_a_directory_is_submitted_from_the_sidebar_and_its_picture_comes_back(
-    ada, open_lab, submit, picture, request, theme
+    ada, bare_list, open_lab, submit, picture, request, theme
 ):
     if theme:
         request.getfixturevalue("dark")

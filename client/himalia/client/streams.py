@@ -117,7 +117,8 @@ def _follow_attempt(
                 patience.renew()
                 for upto, piece in kind.pieces(answer, begin):
                     offset = upto
-                    yield piece
+                    if piece:
+                        yield piece
             job = _look(http, job_id)
             if job.attempt < number and job.state in FINAL_STATES:
                 return  # it ended without this attempt

@@ -28,7 +28,7 @@ export function Timeline({ job, visible, trans }: ITimelineProps): JSX.Element {
         return (
           <li key={number} data-last={last}>
             <time dateTime={moment.at} title={formatFully(moment.at)}>
-              {formatSecond(moment.at, now)}
+              {formatSecond(shownOf(moment, now), now)}
             </time>
             <span className="jp-himalia-Timeline-what">{moment.what}</span>
             <span className="jp-himalia-Timeline-took">
@@ -40,6 +40,12 @@ export function Timeline({ job, visible, trans }: ITimelineProps): JSX.Element {
       })}
     </ol>
   );
+}
+
+/** Return a moment as it is shown: one to come never earlier than it is, as in sentences. */
+function shownOf({ at }: IMoment, now: number): string {
+  const when = Date.parse(at);
+  return when > now ? new Date(Math.ceil(when / 1000) * 1000).toISOString() : at;
 }
 
 /** Say how long something took, takes so far while it goes on, or how soon it comes. */

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import click
-from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from himalia.errors import HimaliaError, LocalError, Unavailable
@@ -21,6 +20,7 @@ from himalia_gpus.supervisor import watch_for
 
 from . import process
 from .api import make_application
+from .api.body_streams import BodyServer
 from .contents import ContentStore
 from .engines.bridges import find_gateway
 from .engines.docker import LocalEngine
@@ -104,7 +104,7 @@ async def _run(
     seconds: float | None = None,
 ) -> None:
     """Listen and work until it is time to stop, or for some seconds."""
-    server = HTTPServer(
+    server = BodyServer(
         make_application(service),
         chunk_size=CHUNK_BYTES,
         max_body_size=LARGEST_BODY_BYTES,

@@ -16,7 +16,6 @@ from typing import Any
 
 import httpx
 from hub import FakeHub
-from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import create_signed_value
 
@@ -31,6 +30,7 @@ from himalia.units import GiB
 from himalia_gpus.inventory import SimulatedInventory
 from himalia_gpus.supervisor import StandingWatch
 from himalia_jobs.api import make_application
+from himalia_jobs.api.body_streams import BodyServer
 from himalia_jobs.contents import ContentStore
 from himalia_jobs.engines.base import EngineHealth, Image, Node
 from himalia_jobs.engines.docker import LocalEngine
@@ -208,7 +208,7 @@ def empty_database() -> Path:
 @asynccontextmanager
 async def listening(service: Service | Refusing, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
     """Serve the real application on a free port, and yield a client of it."""
-    server = HTTPServer(make_application(service), **options)
+    server = BodyServer(make_application(service), **options)
     sockets = bind_sockets(0, "127.0.0.1")
     server.add_sockets(sockets)
     url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"

@@ -24,6 +24,7 @@ from ..person import SUBMIT
 from ..store import snapshots
 from ..store.records import SnapshotRecord
 from .base import HimaliaHandler
+from .body_streams import lend_buffer, take_buffer_back
 from .long_bodies import LongBodyHandler, length_of
 
 Result = TypeVar("Result")
@@ -167,9 +168,11 @@ class ContentsHandler(SnapshotBase):
                 "The upload is larger than all the contents that are missing. Nothing of it is kept."
             )
         self._look_again(0)
+        if length:  # small pieces of another body are put together by tornado before they come
+            lend_buffer(self.request.connection)
 
-    async def data_received(self, chunk: bytes) -> None:
-        """Take the next bytes; after a failure so many are read and dropped that a sender who only sends hears why."""
+    async def data_received(self, chunk: bytes | memoryview) -> None:
+        """Take the next bytes, which are gone when this returns; after a failure so many are read and dropped that a sender who only sends hears why."""
         self.received_bytes += len(chunk)
         self.contents.pins.pin(self.record.owner_id, self.record.digest)
         self.busy = True
@@ -178,7 +181,7 @@ class ContentsHandler(SnapshotBase):
         finally:
             self.busy = False
 
-    async def _have(self, chunk: bytes) -> None:
+    async def _have(self, chunk: bytes | memoryview) -> None:
         if self.came_by_proxy:
             await self.service.proxied_uploads.wait(len(chunk))
         if self.failure is not None:
@@ -192,7 +195,7 @@ class ContentsHandler(SnapshotBase):
             except HimaliaError as error:
                 self.failure = error
 
-    def _take(self, chunk: bytes) -> None:
+    def _take(self, chunk: bytes | memoryview) -> None:
         assert self.receiver is not None
         self._must_have_room(len(chunk))
         self.receiver.feed(chunk)
@@ -240,6 +243,7 @@ class ContentsHandler(SnapshotBase):
         self._drop()
 
     def _drop(self) -> None:
+        take_buffer_back(self.request.connection)
         if self.pace is not None:
             self.pace.cancel()
             self.pace = None

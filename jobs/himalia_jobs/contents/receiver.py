@@ -53,8 +53,8 @@ class PackReceiver:
         self._hash = blake3()
         self._file: IO[bytes] | None = None
 
-    def feed(self, data: bytes) -> None:
-        """Take the next bytes; raise Unparsable or DiskFull."""
+    def feed(self, data: bytes | memoryview) -> None:
+        """Take the next bytes, of which none is needed when this returns; raise Unparsable or DiskFull."""
         with self._lock:
             if self._closed:
                 raise Unparsable("The pack was given up. Send what is still missing.")

@@ -1,0 +1,48 @@
+"""Bodies that are read straight into a buffer, instead of being copied twice more on the way to their handler."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+
+from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPConnection
+from tornado.iostream import IOStream
+
+PART_BYTES = 1024 * 1024  #: of a body, at once: in smaller parts the way to the threads and back costs more
+
+
+class BodyStream(IOStream):
+    """A connection that reads the parts of a body into one buffer, where somebody has given it one."""
+
+    buffer: memoryview | None = None
+
+    def read_bytes(self, num_bytes: int, partial: bool = False) -> Awaitable[Any]:
+        """Read so many bytes, or (partial) those that are there; with a buffer these are a view of it, until the next are read."""
+        if partial and self.buffer is not None:
+            return self._read_part(self.buffer[:num_bytes])
+        return super().read_bytes(num_bytes, partial)
+
+    async def _read_part(self, room: memoryview) -> memoryview:
+        return room[: await self.read_into(room, partial=True)]  # type: ignore[arg-type]  # any buffer does
+
+
+class BodyServer(HTTPServer):
+    """tornado's server, on such connections."""
+
+    def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
+        """Serve a connection of which nothing was read yet."""
+        sizes = {"max_buffer_size": stream.max_buffer_size, "read_chunk_size": stream.read_chunk_size}
+        super().handle_stream(BodyStream(stream.socket, **sizes), address)
+
+
+def lend_buffer(connection: HTTPConnection | None) -> None:
+    """Have the body of a request come in views of one buffer: its handler is done with each before it takes the next."""
+    if isinstance(stream := getattr(connection, "stream", None), BodyStream):
+        stream.buffer = memoryview(bytearray(PART_BYTES))
+
+
+def take_buffer_back(connection: HTTPConnection | None) -> None:
+    """Read what else comes as usual: a connection that waits for another request needs no buffer."""
+    if isinstance(stream := getattr(connection, "stream", None), BodyStream):
+        stream.buffer = None

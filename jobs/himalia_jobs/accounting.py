@@ -15,7 +15,7 @@ from himalia.models import UsageBy, UsageView
 
 from .accounts import Use, months_between, rows_by, span_of, total_hours
 from .bootclock import BootClock
-from .engines.base import GPUState
+from .engines.gpus import GPUState
 from .ledger import SeenGPUs
 from .person import Person
 from .store import Database, grants

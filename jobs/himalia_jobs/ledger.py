@@ -17,7 +17,8 @@ from himalia.units import format_size
 from himalia_gpus.request import GPURequest, parse_request
 
 from .capacity import cpus_of, memory_of, most_disk, why_it_never_fits
-from .engines.base import GPUState, Node
+from .engines.base import Node
+from .engines.gpus import GPUState
 from .person import Person
 from .policy import Hold, Pool, Room
 from .queue import Line, Told

@@ -19,7 +19,7 @@ from himalia.site import Gpus
 from himalia.states import LeaseState
 from himalia.units import format_size
 
-from .engines.base import GPUState, GPUUse
+from .engines.gpus import GPUState, GPUUse
 from .store import Database, jobs, leases, notices
 from .store.moves import note_job
 from .store.records import LeaseRecord

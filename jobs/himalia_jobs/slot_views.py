@@ -8,7 +8,7 @@ from typing import Any
 from himalia.gpus import GPUMode, Slot, SlotHealth, SlotKind
 from himalia.models import GPUProcessView, SlotView
 
-from .engines.base import GPUState
+from .engines.gpus import GPUState
 from .person import Person
 from .policy import Hold
 from .verdicts import TOLD

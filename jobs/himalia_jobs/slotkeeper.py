@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 from himalia.errors import Forbidden, NotFound
 from himalia.gpus import LASTING_HOLDS, SlotHealth, SlotHold
 
-from .engines.base import Engine, GPUState, GPUUse
+from .engines.base import Engine
+from .engines.gpus import GPUState, GPUUse
 from .store import Database, leases, slots
 from .store.events import note_intervention
 from .store.records import SlotRecord

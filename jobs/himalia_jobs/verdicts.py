@@ -9,7 +9,7 @@ from types import MappingProxyType
 from himalia.gpus import SEAT_MARK, SlotHealth, SlotHold, overlap
 from himalia.units import MiB, format_size
 
-from .engines.base import GPUHolder, GPUState, GPUUse, GPUUser
+from .engines.gpus import GPUHolder, GPUState, GPUUse, GPUUser
 from .store.records import SlotRecord
 
 SETTLE_SECONDS = 60.0  #: a driver gives the memory of a killed process back within a few

@@ -10,7 +10,8 @@ from typing import Any
 
 from service_at_work import AtWork, at_work
 
-from himalia_jobs.engines.base import Door, GPUState
+from himalia_jobs.engines.base import Door
+from himalia_jobs.engines.gpus import GPUState
 from himalia_jobs.giving_back.activity import Kernels
 from himalia_jobs.giving_back.keeper import GivingBack
 from himalia_jobs.giving_back.words import Use

@@ -17,8 +17,9 @@ from himalia.ids import new_id
 from himalia.models import GPUModeRequest
 from himalia.states import JobState, LeaseState
 from himalia.units import GiB
-from himalia_jobs.engines.base import GPUUser, Phase
+from himalia_jobs.engines.base import Phase
 from himalia_jobs.engines.fake import Fault
+from himalia_jobs.engines.gpus import GPUUser
 from himalia_jobs.gpu_modes import write_node
 from himalia_jobs.runner import request_cancel
 from himalia_jobs.store import jobs, leases

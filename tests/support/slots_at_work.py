@@ -10,8 +10,8 @@ from mortal_service import MortalService
 from himalia.gpus import Slot, SlotHold
 from himalia.states import JobState
 from himalia.units import GiB
-from himalia_jobs.engines.base import GPUUser
 from himalia_jobs.engines.fake import FakeMachine, Program
+from himalia_jobs.engines.gpus import GPUUser
 from himalia_jobs.store import slots
 
 SLOTS = tuple(Slot(uuid=f"GPU-{n}", index=n, model="H200", memory_bytes=141 * GiB) for n in range(2))

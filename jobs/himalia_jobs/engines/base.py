@@ -28,6 +28,7 @@ from typing import Any, Literal, Protocol
 from himalia.gpus import Slot, SlotHealth
 
 from .disk import NO_LIMIT, DiskLimit, DiskPlace, DiskUse
+from .gpus import GPUUse
 
 LOCAL = "local"
 Cursor = Mapping[str, int]
@@ -151,6 +152,9 @@ class Observed:
     user: str = ""
     spec_digest: str = ""
     started_at: datetime | None = None
+    started_clock: float | None = (
+        None  #: CLOCK_BOOTTIME of its node just before the start, if it has not restarted since
+    )
     exit: Exit | None = None
     log_bytes: int = 0
     cpus: float = 0.0
@@ -243,55 +247,6 @@ class Usage:
     memory_bytes: int | None = None
     gpu_percent: float | None = None  #: 100 is one GPU
     gpu_memory_bytes: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class GPUUser:
-    """A process on a GPU, and whose it is."""
-
-    pid: int
-    memory_bytes: int | None = None
-    graphics: bool = False  #: draws, such as the machine's own screen
-    container: str = ""  #: its name, or the beginning of an id that the Engine does not know; empty: none
-    ours: bool = False  #: whether the container is of this installation
-    user: str = ""
-    command: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class GPUState:
-    """What a GPU does, by its UUID; None where the driver does not tell."""
-
-    uuid: str
-    busy_percent: int | None = None
-    memory_used_bytes: int | None = None
-    temperature_celsius: int | None = None
-    power_watts: float | None = None
-    fault: str = ""  #: a critical error that it reported; that it happened stays true
-    fault_clock: float | None = None
-    users: tuple[GPUUser, ...] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class GPUHolder:
-    """A running container that was given GPUs, ours or somebody else's."""
-
-    name: str
-    uuids: tuple[str, ...]
-    ours: bool = True
-    lease_id: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class GPUUse:
-    """Who is on the GPUs of a node: the containers that have them, and the processes on them."""
-
-    node_id: str
-    boot_id: str
-    now: float  #: seconds since the machine was started
-    clock: float  #: the same when the processes were read
-    gpus: tuple[GPUState, ...]  #: those that answer
-    holders: tuple[GPUHolder, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,6 @@ from .base import (
     EngineEvent,
     EngineEventKind,
     EngineHealth,
-    GPUUse,
     Image,
     LaunchSpec,
     Listing,
@@ -59,6 +58,7 @@ from .errors import (
 )
 from .events import EventStream
 from .gpu_use import MachineGPUs
+from .gpus import GPUUse
 from .journal import Journal, must_be_new_or_same, must_be_unfinished
 from .launcher_file import install_launcher
 from .limits import ulimits

@@ -19,10 +19,11 @@ from himalia_gpus.readings import GPU, GPUProcess, Reading, Sample, slots_of
 from himalia_gpus.supervisor import Watch
 
 from ..bootclock import BootClock
-from .base import LOCAL, GPUHolder, GPUState, GPUUse, GPUUser, Node, Usage
+from .base import LOCAL, Node, Usage
 from .calls import DockerCalls, is_missing, said
 from .errors import EngineError
 from .given import given_gpus
+from .gpus import GPUHolder, GPUState, GPUUse, GPUUser
 from .seen import RUNNING_STATES
 
 log = logging.getLogger(__name__)

@@ -17,8 +17,9 @@ from himalia.site import Site
 from himalia.states import STARTED_STATES, LeaseState
 
 from ..bootclock import BootClock
-from ..engines.base import Engine, GPUState
+from ..engines.base import Engine
 from ..engines.errors import EngineError
+from ..engines.gpus import GPUState
 from ..hub import Hub
 from ..store import Database, jobs, leases, notices, watched
 from ..store.clock import from_text, to_text

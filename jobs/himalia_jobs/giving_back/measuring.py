@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from himalia.gpus import Slot
 
-from ..engines.base import GPUState
+from ..engines.gpus import GPUState
 from ..store import watched
 from ..store.records import LeaseRecord
 from ..store.watched import WatchedRecord

@@ -14,7 +14,7 @@ from himalia.models import UsageBy, UsageRow
 from himalia_jobs.accounting import Accounting
 from himalia_jobs.accounts import months_between, rows_by
 from himalia_jobs.api.usage import as_table
-from himalia_jobs.engines.base import GPUState
+from himalia_jobs.engines.gpus import GPUState
 from himalia_jobs.person import ADMIN, Person
 from himalia_jobs.store import grants, jobs, leases
 from himalia_jobs.store.clock import to_text

@@ -9,7 +9,8 @@ from service_at_work import AtWork
 
 from himalia.gpus import SlotHealth, SlotHold
 from himalia.states import LeaseState
-from himalia_jobs.engines.base import GPUState, GPUUse, GPUUser, Listing, Observed, Phase
+from himalia_jobs.engines.base import Listing, Observed, Phase
+from himalia_jobs.engines.gpus import GPUState, GPUUse, GPUUser
 from himalia_jobs.store import leases, slots
 from himalia_jobs.store.moves import move_lease
 

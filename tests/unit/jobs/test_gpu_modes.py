@@ -17,7 +17,7 @@ from himalia.gpus import GPUMode, SlotHealth, SlotHold
 from himalia.models import GPUModeRequest
 from himalia.states import JobState
 from himalia.units import GiB
-from himalia_jobs.engines.base import GPUUser
+from himalia_jobs.engines.gpus import GPUUser
 from himalia_jobs.store import leases, modes, slots
 from himalia_jobs.store.schema import open_database
 

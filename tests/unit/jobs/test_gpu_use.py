@@ -20,9 +20,10 @@ from himalia.gpus import SlotHealth
 from himalia.units import GiB
 from himalia_gpus.supervisor import Sampler
 from himalia_jobs.bootclock import BootClock
-from himalia_jobs.engines.base import GPUHolder, Node, Usage
+from himalia_jobs.engines.base import Node, Usage
 from himalia_jobs.engines.errors import EngineError, NotSent
 from himalia_jobs.engines.gpu_use import MachineGPUs
+from himalia_jobs.engines.gpus import GPUHolder
 
 pytestmark = pytest.mark.asyncio
 

@@ -7,7 +7,7 @@ from service_at_work import AtWork
 
 from himalia.errors import Unavailable
 from himalia.states import LeaseState
-from himalia_jobs.engines.base import GPUUse
+from himalia_jobs.engines.gpus import GPUUse
 from himalia_jobs.hub_servers import HubAnswer, HubServers
 from himalia_jobs.store import events, jobs, leases
 

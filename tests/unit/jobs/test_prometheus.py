@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from service_at_work import AtWork
 
-from himalia_jobs.engines.base import GPUState
+from himalia_jobs.engines.gpus import GPUState
 
 pytestmark = pytest.mark.asyncio
 

@@ -17,7 +17,7 @@ from himalia.reasons import Reason
 from himalia.site import Gpus
 from himalia.states import JobState
 from himalia.units import GiB
-from himalia_jobs.engines.base import GPUUser
+from himalia_jobs.engines.gpus import GPUUser
 from himalia_jobs.shares import Shares
 from himalia_jobs.store import Database, events, jobs, notices
 

@@ -13,8 +13,9 @@ from himalia.gpus import SlotHealth, SlotHold
 from himalia.ids import new_id
 from himalia.states import JobState
 from himalia.units import GiB
-from himalia_jobs.engines.base import Exit, GPUUser
+from himalia_jobs.engines.base import Exit
 from himalia_jobs.engines.fake import FakeMachine, Fault, Program
+from himalia_jobs.engines.gpus import GPUUser
 from himalia_jobs.store import leases
 from himalia_jobs.verdicts import SETTLE_SECONDS
 

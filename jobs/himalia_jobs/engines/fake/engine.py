@@ -21,7 +21,6 @@ from ..base import (
     EngineEvent,
     EngineEventKind,
     EngineHealth,
-    GPUUse,
     Image,
     LaunchSpec,
     Listing,
@@ -35,6 +34,7 @@ from ..base import (
 )
 from ..disk import DiskPlace, DiskUse
 from ..errors import EngineError, ImageMissing, NodeUnknown, NotSent, Unknown
+from ..gpus import GPUUse
 from .faults import Fault, Faults
 from .machine import BEGINNING, FakeMachine
 

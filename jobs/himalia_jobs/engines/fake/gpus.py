@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from himalia.gpus import Slot, SlotHealth
 
-from ..base import Door, GPUHolder, GPUState, GPUUse, GPUUser, Observed, Phase
+from ..base import Door, Observed, Phase
+from ..gpus import GPUHolder, GPUState, GPUUse, GPUUser
 
 
 class FakeGPUs:

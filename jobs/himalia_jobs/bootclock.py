@@ -6,6 +6,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+JUST_AFTER_SECONDS = 120.0  #: of what was noted before it: an Engine takes so long for a start at most
+
 
 class BootClock:
     """Seconds since the machine started, and which start that was."""
@@ -21,7 +23,14 @@ class BootClock:
         """Return what the wall clock shows."""
         return datetime.now(UTC)
 
-    def at(self, moment: datetime) -> float:
-        """Return what `now` said at a moment of the past: not before the machine's start, and not later than now."""
+    def at(self, moment: datetime, noted: float | None = None) -> float:
+        """Return what `now` said at a moment of the past: not before the machine's start, and not later than now.
+
+        The wall clock may have been set since. Where `now` was noted just before the moment, the moment is believed only as
+        far as it fits.
+        """
         passed = (self.wall() - moment).total_seconds()
-        return self.now() - min(max(passed, 0.0), self.now())
+        told = self.now() - min(max(passed, 0.0), self.now())
+        if noted is None or (passed >= 0 and noted <= told <= noted + JUST_AFTER_SECONDS):
+            return told
+        return min(noted, self.now())

@@ -138,7 +138,7 @@ class Runner:
     async def _running(self, job: JobRecord, attempt: AttemptRecord, observed: Observed, digest: str) -> None:
         # It may run for some time already: nobody may have been there to see it begin.
         began = observed.started_at or self.clock.wall()
-        started, clock, boot_id = to_text(began), self.clock.at(began), self.clock.boot_id
+        started, clock, boot_id = to_text(began), self.clock.at(began, observed.started_clock), self.clock.boot_id
 
         def write(db: Connection) -> None:
             move_lease(db, attempt.lease_id, LeaseState.HELD, container=observed.name)

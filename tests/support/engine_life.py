@@ -245,6 +245,16 @@ class LifeContract:
     # I5: a time-out is unknown, not failed; errors say what is safe.
 
     @pytest.mark.fault(22)
+    async def test_the_next_service_is_told_since_when_it_runs_by_the_clock_that_nobody_sets(self, bench):
+        before = (await bench.engine.gpu_use()).now
+        spec = await launched(bench, LASTS)
+        after = (await bench.engine.gpu_use()).now
+
+        observed = await (await bench.another_service(2)).status(spec.attempt)
+
+        assert observed.started_clock is not None
+        assert before <= observed.started_clock <= after
+
     async def test_a_launch_whose_answer_was_lost_is_repeated_safely(self, bench):
         spec = spec_of(bench, LASTS)
         await bench.engine.prepare(spec)

@@ -48,14 +48,7 @@ from .disk import DiskPlace, DiskUse
 from .disk_use.meter import DiskMeter
 from .doors import Doors
 from .ends import Ends
-from .errors import (
-    EngineError,
-    ImageMissing,
-    NetworkMissing,
-    NodeDraining,
-    NodeUnknown,
-    StartFailed,
-)
+from .errors import EngineError, ImageMissing, NetworkMissing, NodeDraining, NodeUnknown, StartFailed
 from .events import EventStream
 from .gpu_use import MachineGPUs
 from .gpus import GPUUse
@@ -332,8 +325,9 @@ class LocalEngine(AttemptFiles):
             if observed.phase is Phase.ABSENT and not await self._create(spec, timeout_seconds):
                 observed = await self._maker.observe(spec.attempt)
                 must_be_new_or_same(None, observed, spec)
-            await self._in_thread(self._journal.started, spec.attempt)
-            if observed.phase not in NOT_STARTED:
+            clock = self._clock.now() if observed.phase in NOT_STARTED else None
+            await self._in_thread(self._journal.started, spec.attempt, clock)
+            if clock is None:
                 return False
             await self._begin(spec.attempt, timeout_seconds)
             return True

@@ -54,6 +54,8 @@ class Ends:
             return told
         observed, state = await self._maker.look(attempt)
         entry = await self._in_thread(self._journal.find, attempt)
+        if entry is not None and entry.boot_id == self._boot_id:
+            observed = replace(observed, started_clock=entry.started_clock)
         if entry is not None and entry.exit is not None:
             return replace(observed, phase=Phase.EXITED, exit=entry.exit)
         if observed.phase is Phase.RUNNING and await self._in_thread(

@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS attempts (
     digest TEXT NOT NULL DEFAULT '',
     intent_at REAL,
     started_at REAL,
+    started_clock REAL,
     boot_id TEXT NOT NULL DEFAULT '',
     stop_why TEXT,
     exit TEXT,
@@ -45,6 +46,7 @@ class Entry:
     id: str
     digest: str
     started: bool
+    started_clock: float | None  #: CLOCK_BOOTTIME just before the start
     boot_id: str
     stop_why: str | None
     exit: Exit | None
@@ -64,6 +66,8 @@ class Journal:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.executescript(SCHEMA)
+        if "started_clock" not in {row[1] for row in self._db.execute("PRAGMA table_info(attempts)")}:
+            self._db.execute("ALTER TABLE attempts ADD COLUMN started_clock REAL")  # made by an older service
 
     def take_over(self, epoch: int) -> None:
         """Note the epoch of the service; raise StaleEpoch when a newer one was here."""
@@ -110,8 +114,8 @@ class Journal:
         """Return what is known of an attempt."""
         with self._lock:
             row = self._db.execute(
-                "SELECT id, digest, started_at, boot_id, stop_why, exit, collected, forgotten FROM attempts "
-                "WHERE id = ?",
+                "SELECT id, digest, started_at, boot_id, stop_why, exit, collected, forgotten, started_clock "
+                "FROM attempts WHERE id = ?",
                 (attempt,),
             ).fetchone()
         if row is None:
@@ -120,6 +124,7 @@ class Journal:
             id=row[0],
             digest=row[1],
             started=row[2] is not None,
+            started_clock=row[8],
             boot_id=row[3],
             stop_why=row[4],
             exit=_exit_of(row[5]),
@@ -131,9 +136,9 @@ class Journal:
         """Note that an attempt is about to be created."""
         self._write(attempt, digest=digest, intent_at=time.time(), boot_id=boot_id)
 
-    def started(self, attempt: str) -> None:
-        """Note that an attempt is about to be started: from now on it may have run."""
-        self._write(attempt, started_at=time.time())
+    def started(self, attempt: str, clock: float | None = None) -> None:
+        """Note that an attempt is about to be started: from now on it may have run. Without a clock it was started before."""
+        self._write(attempt, started_at=time.time(), **({} if clock is None else {"started_clock": clock}))
 
     def stopping(self, attempt: str, why: str) -> None:
         """Note that an attempt is to be stopped; one that was not seen yet will never start."""

@@ -257,6 +257,30 @@ class TestRestarts:
         service.check_the_end()
 
     @pytest.mark.fault(17)
+    @pytest.mark.parametrize("hours", [1, -1])
+    async def test_a_clock_that_jumps_before_anybody_looks_neither_shortens_the_time_nor_gives_more(
+        self, service, add_job, monkeypatch, hours
+    ):
+        job = add_job(**running(timeout_seconds=60))
+        service.let_pass(7200)
+        await service.start()
+        service.faults.plan["launch"].append(Fault.UNANSWERED)
+        await service.turn()
+        await service.step(job.id)
+        service.let_pass(30)
+        wall = service.clock.wall
+        monkeypatch.setattr(service.clock, "wall", lambda: wall() + timedelta(hours=hours))
+
+        await service.start()
+        await service.reconcile()
+        await ticks(service, 25)
+        assert service.job(job.id).state is JobState.RUNNING
+        await ticks(service, 15)
+
+        assert service.job(job.id).reason is Reason.TIMED_OUT
+        service.check_the_end()
+
+    @pytest.mark.fault(17)
     async def test_a_wall_clock_that_is_set_back_shortens_no_ones_time(self, service, add_job, monkeypatch):
         job = add_job(**running(timeout_seconds=60))
         await service.start()

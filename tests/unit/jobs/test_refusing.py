@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from himalia.errors import Unavailable
 from himalia_jobs.app import _only_one, _refuse_a_lost_database
 from himalia_jobs.engines import bridges
 from himalia_jobs.engines.base import Listing, Observed, Phase
-from himalia_jobs.engines.journal import Journal
+from himalia_jobs.engines.journal import SCHEMA, Journal
 from himalia_jobs.layout import DataLayout
 from himalia_jobs.refusing import Refusing
 from himalia_jobs.store import jobs
@@ -64,6 +65,21 @@ def test_a_journal_that_is_damaged_is_refused_and_left_as_it_is(tmp_path, conten
     assert "Put a backup in its place, or move it away" in refused.value.message
     assert [found.name for found in tmp_path.iterdir()] == ["journal.sqlite"]
     assert file.read_bytes() == content
+
+
+def test_a_journal_of_an_older_service_is_opened_and_goes_on(tmp_path):
+    file = tmp_path / "journal.sqlite"
+    with closing(sqlite3.connect(file)) as db:
+        db.executescript(SCHEMA.replace("    started_clock REAL,\n", ""))
+        db.execute("INSERT INTO attempts (id, started_at, changed_at) VALUES ('aaaaaaaaaaaa.1', 1.0, 1.0)")
+        db.commit()
+
+    journal = Journal(file)
+    journal.started("aaaaaaaaaaaa.2", 5.0)
+
+    old, new = journal.find("aaaaaaaaaaaa.1"), journal.find("aaaaaaaaaaaa.2")
+    assert (old.started, old.started_clock, new.started_clock) == (True, None, 5.0)
+    journal.close()
 
 
 def test_a_journal_is_opened_again_with_all_that_is_in_it(tmp_path):

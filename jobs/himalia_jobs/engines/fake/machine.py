@@ -326,7 +326,7 @@ class FakeMachine:
             del self.containers[attempt]
             raise StartFailed(program.start_error)
         self.starts.append(attempt)
-        container.seen = replace(container.seen, phase=Phase.RUNNING, started_at=self._time())
+        container.seen = replace(container.seen, phase=Phase.RUNNING, started_at=self._time(), started_clock=self.now)
         container.ends_at = None if program.seconds is None else self.now + program.seconds
         self.logs.add(attempt, program.output, self._time())
         self.artifacts.setdefault(attempt, {}).update(program.artifacts)

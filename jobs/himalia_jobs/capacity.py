@@ -1,12 +1,11 @@
-"""What a machine gives out: what it has, less what the operator keeps back; and what a job may ask of its disk."""
+"""What a machine gives out: what it has, less what the operator keeps back; and what can never run there."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from himalia.errors import FieldError
-from himalia.site import Limits, Profile
-from himalia.units import GiB, format_size, parse_size
+from himalia.site import Limits
+from himalia.units import GiB, format_size
 from himalia_gpus.allocation import why_never
 from himalia_gpus.request import GPURequest
 
@@ -66,25 +65,3 @@ def why_it_can_never_run(
 def _all_named(nodes: Sequence[Node]) -> bool:
     """Tell whether all GPUs are those that the operator's file names."""
     return all(node.slots and all(slot.simulated for slot in node.slots) for node in nodes)
-
-
-def disk_asked(asked: str | int | None, profile: Profile) -> int | None:
-    """Return what a job may write, where it asks for that itself."""
-    if asked is None:
-        return None
-    size_bytes, most = parse_size(asked, "disk"), most_disk(profile)
-    if most is not None and size_bytes > most:
-        told = f"The profile {profile.name} allows {format_size(most)} at most."
-        raise FieldError("disk", f"{told} Ask for less, or choose another profile.")
-    return size_bytes
-
-
-def disk_again(asked: int | None, profile: Profile) -> int | None:
-    """Return the same for a job that is run again: no more than the profile allows today."""
-    most = most_disk(profile)
-    return asked if asked is None or most is None else min(asked, most)
-
-
-def most_disk(profile: Profile) -> int | None:
-    """Return the most bytes that a job may ask for; none: as much as there is."""
-    return None if profile.disk is None else max(profile.disk, profile.max_disk or 0)

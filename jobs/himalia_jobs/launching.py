@@ -11,8 +11,8 @@ from himalia.container import ARTIFACTS, NO_GPU, STORAGE, TEAM
 from himalia.gpus import Slot
 from himalia.site import Mount, Site
 
+from .disk.allowance import disk_limit
 from .engines.base import LaunchSpec, StorageMount
-from .engines.disk import DiskLimit
 from .store.records import AttemptRecord, JobRecord
 
 
@@ -47,13 +47,6 @@ def launch_spec(job: JobRecord, attempt: AttemptRecord, site: Site) -> LaunchSpe
 def longest_grace(job: JobRecord, site: Site) -> float:
     """Return how long its processes may have from SIGTERM on, whyever it ends; who ends it sooner does so by the Engine."""
     return float(max(site.limits.stop_grace, site.queue.preempt_grace if job.preemptible else 0))
-
-
-def disk_limit(job: JobRecord, site: Site) -> DiskLimit:
-    """Return what a job may write to the disk: what it asked for, else what its profile says now, if that is still there."""
-    profile = site.profile(job.profile)
-    size, files = (profile.disk, profile.disk_files) if profile else (None, None)
-    return DiskLimit(size_bytes=job.disk_bytes or size or 0, files=files or 0)
 
 
 def argv_of(spec: dict[str, Any], workspace: str = "") -> list[str]:

@@ -16,7 +16,8 @@ from himalia.states import JobState, LeaseState
 from himalia.units import format_size
 from himalia_gpus.request import GPURequest, parse_request
 
-from .capacity import cpus_of, memory_of, most_disk, why_it_never_fits
+from .capacity import cpus_of, memory_of, why_it_never_fits
+from .disk.allowance import most_disk
 from .engines.base import Node
 from .engines.gpus import GPUState
 from .person import Person

@@ -21,7 +21,8 @@ from himalia.states import JobState
 from himalia.units import format_duration, parse_duration, parse_size
 from himalia_gpus.request import GPURequest, parse_request
 
-from .capacity import disk_again, disk_asked, why_it_never_fits
+from .capacity import why_it_never_fits
+from .disk.allowance import disk_again, disk_asked
 from .disk.places import Places
 from .engines.base import Engine, Image, Node
 from .engines.errors import ImageMissing

@@ -21,10 +21,10 @@ from himalia.states import JobState
 from ..engines.base import Engine
 from ..engines.disk import NO_LIMIT, DiskPlace, DiskUse
 from ..engines.errors import EngineError
-from ..launching import disk_limit
 from ..store import Database, jobs, notices
 from ..store.moves import note_job
 from ..store.records import AttemptRecord, JobRecord
+from .allowance import disk_limit
 from .pace import LONGEST_SECONDS, Pace
 from .words import Level, level_of, near_sentence, over_sentence
 

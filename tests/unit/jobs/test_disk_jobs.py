@@ -14,11 +14,10 @@ from himalia.reasons import Reason
 from himalia.site import Profile, Site
 from himalia.states import JobState
 from himalia.units import GiB, MiB
-from himalia_jobs.capacity import disk_again, disk_asked
+from himalia_jobs.disk.allowance import disk_again, disk_asked, disk_limit
 from himalia_jobs.disk.jobs import Disks
 from himalia_jobs.disk.words import Level, level_of, near_sentence, over_sentence
 from himalia_jobs.engines.disk import DiskLimit, DiskPlace, DiskUse
-from himalia_jobs.launching import disk_limit
 from himalia_jobs.runner import request_cancel
 from himalia_jobs.store import Database, jobs, notices
 

@@ -15,7 +15,7 @@ from himalia.models import Manifest
 from himalia.site import Limits
 from himalia.snapshot.pack import manifest_digest
 
-from ..engines.hostile import open_regular
+from ..hostile import open_regular
 from .files import absent, for_people, write_whole
 from .manifests import DIGEST, QUOTED_DIGEST, check, lengths_of
 from .pins import Pins

@@ -10,9 +10,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from ..hostile import open_regular
 from ..layout import DataLayout
 from .base import ArtifactEntry, LogChunk, LogTime
-from .hostile import open_regular
 from .journal import Journal
 from .listing import entry_of, page
 from .log_watch import LogWatch

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ..hostile import DEEPEST, DIRECTORY
 from .base import ArtifactEntry
-from .hostile import DEEPEST, DIRECTORY
 
 
 class NoCursor(ValueError):

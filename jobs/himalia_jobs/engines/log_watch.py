@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .hostile import open_regular
+from ..hostile import open_regular
 from .logfiles import LOG
 
 IN_MODIFY, IN_ATTRIB, IN_CREATE, IN_DELETE_SELF, IN_IGNORED = 0x2, 0x4, 0x100, 0x400, 0x8000

@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ..hostile import open_regular, read_small
 from .base import LogChunk, LogTime
 from .errors import OffsetPastEnd
-from .hostile import open_regular, read_small
 
 LOG = "log"  #: in the run directory; sealed: in the attempt's own directory, which no container mounts
 TIMES = "log.times"

@@ -21,11 +21,11 @@ from docker.errors import APIError
 
 from himalia.container import NO_GPU, Label, container_name, host_config
 
+from ..hostile import folder_names
 from ..layout import DataLayout
 from .base import LaunchSpec, StorageMount
 from .calls import DockerCalls, is_gone
 from .errors import EngineError
-from .hostile import folder_names
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..hostile import read_small
 from .base import Collected
-from .hostile import read_small
 from .listing import walk
 from .logfiles import LOG, seal_log
 

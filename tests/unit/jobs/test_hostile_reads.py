@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from himalia_jobs.engines.hostile import open_regular, read_small
 from himalia_jobs.engines.listing import NoCursor, page, walk
+from himalia_jobs.hostile import open_regular, read_small
 
 SECRET = b"a file of the host"
 

@@ -14,6 +14,8 @@ PARTS = {
     "himalia_server_extension": "server_extension",
 }
 LABEXTENSION = Path("labextension/dist")
+#: What lies beside the modules, from the folder of each package.
+DATA = ["py.typed", "templates/*.html", "static/*.css", "static/*.js"]
 SERVER_CONFIG = "server_extension/himalia_server_extension.json"
 
 EXTRAS = {
@@ -81,7 +83,7 @@ setup(
     python_requires=">=3.11",
     package_dir={package: f"{folder}/{package}" for package, folder in PARTS.items()},
     packages=[name for folder in PARTS.values() for name in find_packages(folder)],
-    package_data={"": ["py.typed", "*.html", "*.css", "*.js", "*.conf", "*.toml", "*.service"]},
+    package_data={"": DATA},
     data_files=[("etc/jupyter/jupyter_server_config.d", [SERVER_CONFIG]), *labextension_files()],
     install_requires=["pydantic>=2.7", "click>=8.1", "rich>=13", "httpx>=0.27", "blake3>=1", "zstandard>=0.23"],
     extras_require=EXTRAS,

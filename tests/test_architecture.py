@@ -74,6 +74,25 @@ def test_every_folder_with_modules_goes_into_the_wheel():
     assert lacking == set()
 
 
+def test_every_file_that_a_module_needs_beside_it_goes_into_the_wheel():
+    (patterns,) = [
+        ast.literal_eval(node.value)
+        for node in ast.parse((ROOT / "setup.py").read_text()).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "DATA"
+    ]
+    beside = {
+        file
+        for part, folder in PARTS.items()
+        for file in texts_in(ROOT / folder / part)
+        if file.suffix != ".py" and "__pycache__" not in file.parts
+    }
+    packed = {
+        file for package in {file.parent for _, file in MODULES} for one in patterns for file in package.glob(one)
+    }
+
+    assert {str(file.relative_to(ROOT)) for file in beside - packed} == set()
+
+
 def test_a_cycle_is_found():
     assert import_cycles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})
     assert import_cycles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from himalia.units import format_size
+from himalia.units import counted, format_size
 
 from .bootclock import BootClock
 from .contents import ContentStore, Freed, Needs, Sweeper
@@ -88,8 +88,8 @@ class Clearing:
 
 def _told(freed: Freed) -> str:
     return (
-        f"freed {format_size(freed.size_bytes)}: {freed.snapshots} snapshots and {freed.contents} contents that no job needs, "
-        f"and {freed.trees} laid-out trees in which none runs"
+        f"freed {format_size(freed.size_bytes)}: {counted(freed.snapshots, 'snapshot')} and {counted(freed.contents, 'content')} "
+        f"that no job needs, and {counted(freed.trees, 'laid-out tree')} in which none runs"
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -102,8 +101,8 @@ class Hub:
     async def named(self, name: str, teams: tuple[str, ...]) -> Person:
         """Return a user of the hub by name: the one who has that name now."""
         created = await self.created(name)
-        user_id = await self._once(lambda db: people.user_id(db, name, created))
-        team_ids = await self._once(lambda db: people.team_ids(db, teams)) if teams else {}
+        user_id = await self.db.write(lambda db: people.user_id(db, name, created))
+        team_ids = await self.db.write(lambda db: people.team_ids(db, teams)) if teams else {}
         if not self._told >= {user_id, *team_ids.values()}:
             await self.tell_owners()
         return Person(id=user_id, name=name, admin=False, teams=team_ids)
@@ -145,9 +144,6 @@ class Hub:
     async def teams_of(self, name: str) -> tuple[str, ...]:
         """Return the teams that a user is in now."""
         return tuple(sorted((await self._get(f"users/{quote(name, safe='')}")).get("groups") or ()))
-
-    async def _once(self, find_or_add: Callable[[Any], Any]) -> Any:
-        return await self.db.write(find_or_add)
 
     async def _get(self, path: str) -> dict[str, Any]:
         found = await self._ask(path)

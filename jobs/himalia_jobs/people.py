@@ -17,6 +17,7 @@ from himalia.errors import Busy, NotFound, Unauthenticated
 from himalia.ids import is_id
 from himalia.models import Attached, AttachRequest, KnownPerson
 from himalia.owners import Owner
+from himalia.units import counted
 
 from .hub import Hub
 from .layout import DataLayout
@@ -143,10 +144,6 @@ def _must_be_idle(db: Connection, person: UserRecord) -> None:
     servers, live = people.count_servers(db, person.id), jobs.count_live(db, person.id)
     if servers or live:
         raise Busy(
-            f"{person.name} has {_count(servers, 'server')} and {_count(live, 'job')} that wait or run as {person.id}. "
+            f"{person.name} has {counted(servers, 'server')} and {counted(live, 'job')} that wait or run as {person.id}. "
             "End them first (the hub's admin page; `himalia cancel`), then try again."
         )
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

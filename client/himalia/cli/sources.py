@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ..git.checkout import check_out, check_out_branch
+from ..units import counted
 from .output import printable, say
 from .session import resolve, session
 
@@ -30,7 +31,7 @@ def checkout(job_id: str, to: Path | None, branch: str | None) -> None:
         job = client.job(resolve(job_id))
         place = to or Path(f"{job.project}-{job.id}")
         count = check_out(client, job, place) if branch is None else check_out_branch(client, job, branch, place)
-    say(f"{place}: {count} {'file' if count == 1 else 'files'} of {job.id}" + (f", branch {branch}" if branch else ""))
+    say(f"{place}: {counted(count, 'file')} of {job.id}" + (f", branch {branch}" if branch else ""))
 
 
 @click.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..models import Source
+from ..units import counted
 
 SHORT = 12
 
@@ -30,4 +31,4 @@ def _compared(source: Source) -> list[str]:
 
 
 def _files(count: int, what: str) -> str:
-    return f"{count} {'file' if count == 1 else 'files'} {what}"
+    return f"{counted(count, 'file')} {what}"

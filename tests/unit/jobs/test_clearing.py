@@ -78,7 +78,7 @@ async def test_a_deleted_job_frees_what_only_it_used_and_it_is_told(work: AtWork
     assert (freed.snapshots, freed.contents, freed.size_bytes) == (1, 1, len("print(1)"))
     assert kept(work) == (1, 2)
     assert (await work.ask("GET", f"jobs/{second['id']}/files/train.py")).text == "print(2)"
-    assert "1 snapshots and 1 contents that no job needs, and 0 laid-out trees in which none runs" in caplog.text
+    assert "1 snapshot and 1 content that no job needs, and 0 laid-out trees in which none runs" in caplog.text
     assert work.service.meters.freed_bytes._value.get() == 8
 
 

@@ -166,6 +166,7 @@ class Sweeper:
                 except FileNotFoundError:
                     if digest in rows:
                         raise
+                    known.discard(digest)  # it may come yet
         except OSError as error:
             log.warning("contents that no manifest of %s names stay, for one cannot be read whole: %s", owner_id, error)
             return Freed()

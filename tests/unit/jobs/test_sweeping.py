@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from blake3 import blake3
@@ -259,17 +260,22 @@ def test_in_need_of_room_contents_without_a_manifest_go_after_an_hour(two):
 
 
 @pytest.mark.fault(80)
-def test_contents_without_a_manifest_stay_for_a_submit_that_is_told_meanwhile_that_they_are_there(two, monkeypatch):
+@pytest.mark.parametrize("left", ["nothing", "an empty directory"])
+def test_contents_without_a_manifest_stay_for_a_submit_that_is_told_meanwhile_that_they_are_there(
+    two, monkeypatch, left
+):
     store, first, second = two
     lose_manifest(store, first)
-    real = ContentStore.lock_of
+    if left == "an empty directory":
+        (store.snapshots / OWNER / first).mkdir()
+    real = Sweeper._is_older
 
-    def lock_of(self: ContentStore, owner: str) -> threading.Lock:  # between the look and the removal
-        monkeypatch.setattr(ContentStore, "lock_of", real)
+    def is_older(self: Sweeper, *what: Any) -> bool:  # between the look at the manifests and the removal
+        monkeypatch.setattr(Sweeper, "_is_older", real)
         assert send(store, FIRST) == first
-        return real(self, owner)
+        return real(self, *what)
 
-    monkeypatch.setattr(ContentStore, "lock_of", lock_of)
+    monkeypatch.setattr(Sweeper, "_is_older", is_older)
     freed = Sweeper(store, GRACE).sweep(OWNER, Needs(rows={second}, live=()))
 
     assert freed.contents == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -159,24 +158,20 @@ def test_a_submit_in_the_middle_of_a_removal_keeps_what_it_is_told_to_be_there(t
     store, first, second = two
     monkeypatch.setattr(sweeping, "AT_ONCE", 1)
     said: list[list[str]] = []
-    real = sweeping._remove_file
+    looks: list[None] = []
+    real = Sweeper._must_go_on
 
-    def remove(file: Path) -> Freed:
-        freed = real(file)
-        if not said:  # from another thread, as the submit's: it waits until this batch is over
-            submit = threading.Thread(target=lambda: said.append(store.missing_of(OWNER, second)))
-            submit.start()
-            waiting.append(submit)
-            said.append([])
-        return freed
+    def must_go_on(self: Sweeper) -> None:
+        real(self)
+        looks.append(None)
+        if len(looks) == 2:  # one content is gone, and nobody holds the lock
+            said.append(store.missing_of(OWNER, second))
 
-    waiting: list[threading.Thread] = []
-    monkeypatch.setattr(sweeping, "_remove_file", remove)
+    monkeypatch.setattr(Sweeper, "_must_go_on", must_go_on)
     Sweeper(store, GRACE).sweep(OWNER, Needs(rows=(), live=(), dropped={first, second}))
-    for submit in waiting:
-        submit.join()
 
-    assert store.missing_of(OWNER, second) == said[1]
+    assert len(contents(store)) == len(SECOND) - len(said[0])
+    assert store.missing_of(OWNER, second) == said[0]
 
 
 def test_a_manifest_that_cannot_be_read_keeps_everything_of_its_owner(two, caplog):

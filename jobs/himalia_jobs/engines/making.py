@@ -31,7 +31,7 @@ from .errors import (
     Unknown,
     WorkspaceCorrupt,
 )
-from .leftovers import end_processes
+from .leftovers import end_processes, lift_cpu_limit
 from .runfiles import has_begun
 from .seen import observed_of_inspect
 from .workspace import Trees, copy_tree, prepare_directories, volume_mount, volume_name
@@ -162,7 +162,10 @@ class Maker:
             await self._kill_at_once(attempt)
         async with asyncio.TaskGroup() as tasks:
             stop = tasks.create_task(self._stop(attempt, grace_seconds))
-            await asyncio.wait({stop}, timeout=max(grace_seconds, 0) + LAUNCHED_MORE_SECONDS)
+            await asyncio.wait({stop}, timeout=max(grace_seconds, 0))
+            if not stop.done():  # the launcher kills now
+                await self._let_die(attempt)
+            await asyncio.wait({stop}, timeout=LAUNCHED_MORE_SECONDS)
             if not stop.done() and grace_seconds > 0:
                 await self._kill_at_once(attempt)
 
@@ -171,6 +174,12 @@ class Maker:
             await self.docker(
                 "stop", self._name(attempt), int(grace_seconds) + LAUNCHER_SECONDS, timeout=grace_seconds + 60
             )
+
+    async def _let_die(self, attempt: str) -> None:
+        """Give those who are killed the CPU that they need to die."""
+        with contextlib.suppress(APIError, EngineError):
+            _, state = await self.look(attempt)
+            await self._in_thread(lift_cpu_limit, int(state.get("Pid") or 0))
 
     async def _kill_at_once(self, attempt: str) -> None:
         """Kill what the launcher started: it has its own grace, and is left to bring the log home and to record the end.
@@ -182,9 +191,12 @@ class Maker:
             if observed.phase is not Phase.RUNNING or not observed.handle:
                 return
             await self.docker("kill", self._name(attempt), "SIGTERM", timeout=QUICK_SECONDS)
-            for _ in range(KILLS):  # what forks meanwhile is found the next time
-                if not await self._in_thread(partial(end_processes, observed.handle, but=int(state.get("Pid") or 0))):
+            launcher = int(state.get("Pid") or 0)
+            for number in range(KILLS):  # what forks meanwhile is found the next time
+                if not await self._in_thread(partial(end_processes, observed.handle, but=launcher)):
                     return
+                if number == 0:
+                    await self._in_thread(lift_cpu_limit, launcher)
 
     async def remove(self, attempt: str) -> None:
         """Remove container and volume, whether they are there or not."""

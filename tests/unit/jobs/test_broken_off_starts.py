@@ -13,7 +13,7 @@ from mortal_service import ENDS, running, ticks
 from himalia.states import JobState
 from himalia_jobs.engines.base import ExitReason
 from himalia_jobs.engines.errors import StartLost
-from himalia_jobs.engines.leftovers import end_processes
+from himalia_jobs.engines.leftovers import end_processes, lift_cpu_limit
 from himalia_jobs.engines.runfiles import has_begun
 from himalia_jobs.engines.seen import exit_of
 
@@ -84,6 +84,41 @@ def test_processes_of_one_container_are_ended_and_no_others(tmp_path):
         assert ours.wait(20) == -9
         assert other.poll() is None
         other.kill()
+
+
+@pytest.mark.fault(35)
+@pytest.mark.parametrize(
+    ("line", "file", "limit", "unlimited"),
+    [
+        (f"4:cpu:/docker/{CONTAINER}", f"cpu/docker/{CONTAINER}/cpu.cfs_quota_us", "10000", "-1"),
+        (f"4:cpu,cpuacct:/docker/{CONTAINER}", f"cpu/docker/{CONTAINER}/cpu.cfs_quota_us", "10000", "-1"),
+        (
+            f"0::/system.slice/docker-{CONTAINER}.scope",
+            f"system.slice/docker-{CONTAINER}.scope/cpu.max",
+            "10000 100000",
+            "max",
+        ),
+    ],
+    ids=["version 1", "version 1, together", "version 2"],
+)
+def test_who_is_killed_gets_the_cpu_to_die(tmp_path, line, file, limit, unlimited):
+    (tmp_path / "9").mkdir()
+    (tmp_path / "9" / "cgroup").write_text(f"9:cpuset:/docker/{CONTAINER}\n{line}\n")
+    written = tmp_path / "cgroups" / file
+    written.parent.mkdir(parents=True)
+    written.write_text(limit)
+
+    assert lift_cpu_limit(9, tmp_path, tmp_path / "cgroups")
+
+    assert written.read_text().startswith(unlimited)
+
+
+def test_who_has_ended_or_is_in_no_container_has_no_limit_to_lift(tmp_path):
+    (tmp_path / "9").mkdir()
+    (tmp_path / "9" / "cgroup").write_text("4:cpu:/\n0::/\n")
+
+    assert not lift_cpu_limit(9, tmp_path, tmp_path)
+    assert not lift_cpu_limit(10, tmp_path, tmp_path)
 
 
 @pytest.mark.asyncio

@@ -140,6 +140,7 @@ export interface IJobRequest {
   command?: string;
   notebook?: INotebookRun;
   workdir?: string;
+  env?: Record<string, string>;
   gpus?: string;
   cpus?: number;
   memory?: string;

@@ -38,6 +38,10 @@ test('the command line warns as early, and tries again as often and for the same
   expect(line).toContain('--warn 300 --retries 3 --retry-on exit:75,lost');
 });
 
+test('the command line has the same variables', () => {
+  expect(cliLine(job({ env: { A: '1', B: "it's" } }))).toContain("--env A=1 --env 'B=it'\\''s'");
+});
+
 test('the command line of a notebook keeps the types of its parameters', () => {
   const notebook = { path: 'train.ipynb', parameters: { lr: 0.1, name: '1' } };
 

@@ -102,3 +102,25 @@ def test_the_limits_of_a_job_are_asked_for_under_more_and_a_disk_that_is_too_lar
         expect(fact(details, label)).to_have_text(said)
     expect(details).to_contain_text("--cpus 0.25 --memory 256M")
     expect(details).to_contain_text("--disk 1536M")
+
+
+def test_a_notebook_takes_parameters_variables_and_an_experiment_from_the_form(ada, open_lab, sent):
+    page = open_lab("ada", "digits")
+    form = page.locator(".jp-himalia-Submit")
+    form.get_by_role("radio", name="Notebook").check()
+    form.get_by_label("Parameters").fill("epochs=3\nfresh=true")
+    form.get_by_text("More", exact=True).click()
+    form.get_by_label("Experiment").fill("sweep")
+    form.get_by_label("Variables").fill("MODE=offline")
+
+    job = sent(page, form.get_by_role("button", name="Submit", exact=True).click)
+
+    header = page.locator(f".jp-himalia-JobHeader[data-job='{job}']")
+    expect(header).to_have_attribute("data-state", "succeeded", timeout=90_000)
+    page.get_by_role("tab", name="Artifacts", exact=True).click()
+    page.locator(".jp-himalia-Artifact[data-path='train.ipynb'] .jp-himalia-Artifact-name").click()
+    expect(page.locator(".jp-himalia-Notebook")).to_contain_text("epoch   3/3")
+    details = details_of(page, job)
+    for label, said in (("Parameters", "epochs=3, fresh=true"), ("Variables", "MODE=offline"), ("Experiment", "sweep")):
+        expect(fact(details, label)).to_have_text(said)
+    expect(details).to_contain_text("--env MODE=offline --notebook train.ipynb --param epochs=3 --param fresh=true")

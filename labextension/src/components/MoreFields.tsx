@@ -6,6 +6,7 @@ import type { FieldName } from '../submit/fields';
 import type { SubmitForm } from '../submit/form';
 import { Field } from './Field';
 import { LIMITS, LimitFields } from './LimitFields';
+import { PairsField } from './PairsField';
 import { PreemptibleField } from './PreemptibleField';
 import { TextField } from './TextField';
 
@@ -17,7 +18,7 @@ export interface IMoreFieldsProps {
 }
 
 /** What can be refused here. */
-const HERE: readonly FieldName[] = ['owner', 'name', ...LIMITS];
+const HERE: readonly FieldName[] = ['owner', 'name', 'experiment', 'env', 'workdir', ...LIMITS];
 
 /** What most people leave as it is. */
 export function MoreFields({ form, teams, trans }: IMoreFieldsProps): JSX.Element {
@@ -38,7 +39,30 @@ export function MoreFields({ form, teams, trans }: IMoreFieldsProps): JSX.Elemen
         label={trans.__('Name')}
         placeholder={trans.__('made from the command')}
       />
+      <TextField
+        form={form}
+        name="experiment"
+        label={trans.__('Experiment')}
+        placeholder={trans.__('none')}
+        hint={trans.__('A group of jobs in the project, such as the runs of one sweep.')}
+      />
       <LimitFields form={form} trans={trans} />
+      <PairsField
+        form={form}
+        name="env"
+        label={trans.__('Variables')}
+        placeholder="WANDB_MODE=offline"
+        hint={trans.__(
+          'Of the environment, one on each line. Their values are read by you and administrators alone.'
+        )}
+      />
+      <TextField
+        form={form}
+        name="workdir"
+        label={trans.__('Working directory')}
+        placeholder={trans.__('the submitted one')}
+        hint={trans.__('Where in what is submitted the job runs, such as src.')}
+      />
       <PreemptibleField form={form} trans={trans} />
     </details>
   );

@@ -7,6 +7,7 @@ import { Field } from './Field';
 export type TextName =
   | 'cpus'
   | 'disk'
+  | 'experiment'
   | 'git'
   | 'gpus'
   | 'memory'
@@ -16,7 +17,8 @@ export type TextName =
   | 'retry_on'
   | 'timeout'
   | 'token'
-  | 'warn';
+  | 'warn'
+  | 'workdir';
 
 export interface ITextFieldProps {
   form: SubmitForm;

@@ -4,6 +4,7 @@ import type { JSX } from 'react';
 import type { IFields } from '../submit/fields';
 import type { SubmitForm } from '../submit/form';
 import { Field } from './Field';
+import { PairsField } from './PairsField';
 import { TextField } from './TextField';
 
 export interface IWorkFieldProps {
@@ -25,6 +26,17 @@ export function WorkField({ form, trans }: IWorkFieldProps): JSX.Element {
         <NotebookPath form={form} trans={trans} />
       ) : (
         <NotebookField form={form} trans={trans} />
+      )}
+      {form.fields.kind === 'notebook' && (
+        <PairsField
+          form={form}
+          name="parameters"
+          label={trans.__('Parameters')}
+          placeholder="learning_rate=0.1"
+          hint={trans.__(
+            'One on each line; they take the place of those in the cell that has the tag parameters.'
+          )}
+        />
       )}
     </>
   );

@@ -36,6 +36,9 @@ export function cliLine(job: IJob): string {
       parts.push(`--retry-on ${job.retry_on}`);
     }
   }
+  for (const [name, value] of Object.entries(job.env)) {
+    parts.push(`--env ${quoted(`${name}=${value}`)}`);
+  }
   if (job.workdir) {
     parts.push(`--workdir ${quoted(job.workdir)}`);
   }

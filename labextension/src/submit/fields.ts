@@ -2,6 +2,7 @@ import { UUID } from '@lumino/coreutils';
 
 import { ApiError, messageOf } from '../api';
 import type { IJobRequest, IPreview, IProfile } from '../words';
+import { oddLine, pairsOf, valueOf } from './pairs';
 
 /** What a person fills in. */
 export interface IFields {
@@ -14,6 +15,8 @@ export interface IFields {
   kind: 'command' | 'notebook';
   command: string;
   notebook: string;
+  /** Of the notebook: `NAME=VALUE`, one on each line. */
+  parameters: string;
   profile: string;
   /** The GPU request; empty for the profile's. */
   gpus: string;
@@ -21,6 +24,11 @@ export interface IFields {
   /** The owner of the project; empty for one's own. */
   owner: string;
   name: string;
+  experiment: string;
+  /** Variables of the environment: `NAME=VALUE`, one on each line. */
+  env: string;
+  /** Where in what is submitted it runs. */
+  workdir: string;
   cpus: string;
   memory: string;
   /** What it may write to the data disk. */
@@ -43,11 +51,15 @@ export const EMPTY: IFields = {
   kind: 'command',
   command: '',
   notebook: '',
+  parameters: '',
   profile: '',
   gpus: '',
   project: '',
   owner: '',
   name: '',
+  experiment: '',
+  env: '',
+  workdir: '',
   cpus: '',
   memory: '',
   disk: '',
@@ -74,6 +86,12 @@ export function missingIn(fields: IFields, preview: IPreview | null, previewErro
         ? 'Write the path of the notebook in the repository.'
         : 'Choose a notebook; this directory needs to have one.';
   }
+  for (const pairs of kind === 'notebook' ? (['parameters', 'env'] as const) : (['env'] as const)) {
+    const odd = oddLine(fields[pairs]);
+    if (odd !== undefined) {
+      errors[pairs] = `'${odd.trim()}' is no pair. Write NAME=VALUE, one on each line.`;
+    }
+  }
   if (!/^(\d+(\.\d*)?|\.\d+)?$/.test(cpus.trim())) {
     errors.cpus = 'Write how many, such as 2 or 0.5.';
   }
@@ -94,6 +112,7 @@ export function requestOf(
 ): IJobRequest {
   const { source, git, kind, command, notebook, project, owner, gpus, name, preemptible } = fields;
   const { cpus, memory, disk, timeout, warn, retries, retry_on: causes } = fields;
+  const { experiment, env, workdir } = fields;
   const again = Number(retries.trim());
   const named = source === 'git' ? repositoryName(git) : (preview?.project ?? '');
   return {
@@ -103,6 +122,9 @@ export function requestOf(
     ...(gpus.trim() && { gpus: gpus.trim() }),
     ...(preemptible && { preemptible }),
     ...(name.trim() && { name: name.trim() }),
+    ...(experiment.trim() && { experiment: experiment.trim() }),
+    ...(env.trim() && { env: Object.fromEntries(pairsOf(env)) }),
+    ...(workdir.trim() && { workdir: workdir.trim() }),
     ...(cpus.trim() && { cpus: Number(cpus.trim()) }),
     ...(memory.trim() && { memory: memory.trim() }),
     ...(disk.trim() && { disk: disk.trim() }),
@@ -112,9 +134,13 @@ export function requestOf(
     ...(again && causes.trim() && { retry_on: causes.trim() }),
     ...(kind === 'command'
       ? { command: command.trim() }
-      : { notebook: { path: notebook.trim(), parameters: {} } }),
+      : { notebook: { path: notebook.trim(), parameters: parametersOf(fields) } }),
     idempotency_key: UUID.uuid4()
   };
+}
+
+function parametersOf({ parameters }: IFields): Record<string, unknown> {
+  return Object.fromEntries(pairsOf(parameters).map(([name, text]) => [name, valueOf(text)]));
 }
 
 /** Return what a project is called after a repository: the last part of its path. */

@@ -35,6 +35,7 @@ from .membership import Membership
 from .metering import Meters
 from .news import News
 from .notices import Notices
+from .offered import Offered
 from .operating import Operating
 from .people import People
 from .policy import Lengths, estimate
@@ -112,6 +113,7 @@ class Service:
         self.reconciler.shares = self.ledger.shares = self.shares
         self.disks = Disks(db, engine, self.site, self.work.add)
         self.samples = Samples(engine)
+        self.offered = Offered(engine, self.site)
         self.meters = Meters()
         self.clearing = Clearing(db, contents, self.site.limits.keep_unneeded, self.clock, self.meters)
         self.accounting = Accounting(db, self.clock, self.reconciler.keeper)
@@ -162,6 +164,7 @@ class Service:
             group.create_task(repeat(self._settle, every_seconds=SETTLE_SECONDS), name="settle")
             group.create_task(repeat(self.samples.take, every_seconds=SAMPLE_SECONDS), name="samples")
             group.create_task(self.disks.run(), name="disks")
+            group.create_task(self.offered.run(), name="images")
             group.create_task(repeat(self.places.look, every_seconds=self.site.disk.look), name="places")
             group.create_task(self.accounting.run(), name="accounting")
             group.create_task(repeat(self.membership.refresh, every_seconds=MEMBERSHIP_SECONDS), name="membership")
@@ -201,6 +204,7 @@ class Service:
         return [
             *health.sentences,
             *room,
+            *self.offered.complaints(),
             *stuck_ones,
             *self.reconciler.strangers,
             *await self.reconciler.keeper.complaints(),
@@ -303,6 +307,8 @@ class Service:
                         self.work.add(event.attempt.partition(".")[0])
                     if event.kind is EngineEventKind.INVENTORY:
                         self._changed()
+                    elif event.kind is EngineEventKind.IMAGES:
+                        self.offered.changed()
                     elif not event.attempt or await self._is_stranger(event):
                         await self._reconcile()
             except Exception:

@@ -167,6 +167,12 @@ class FakeDockerEngine:
         """Return a container by its name or id."""
         return self.containers.get(name) or next((one for one in self.containers.values() if one.id == name), None)
 
+    def change_images(self) -> None:
+        """Tell of images that somebody tags."""
+        actor = {"ID": "sha256:1", "Attributes": {"name": "himalia/server:dev"}}
+        for queue in list(self._listeners):
+            queue.put({"Type": "image", "Action": "tag", "Actor": actor, "timeNano": time.time_ns()})
+
     def listen(self) -> SimpleQueue[dict[str, Any]]:
         """Return a queue of what happens from now on."""
         queue: SimpleQueue[dict[str, Any]] = SimpleQueue()

@@ -93,6 +93,9 @@ class Bench(Protocol):
     def break_off_after(self, step: str) -> None:
         """Let the next launch break off after `intent`, `create` or `start`."""
 
+    async def change_image(self, reference: str, *, there: bool) -> None:
+        """Give the image another name, or take that name away, past the engine."""
+
     async def remove_by_hand(self, attempt: str) -> None:
         """Remove a container past the engine."""
 

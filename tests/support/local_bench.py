@@ -112,6 +112,13 @@ class LocalBench:
 
         setattr(maker, first, breaks_off)
 
+    async def change_image(self, reference: str, *, there: bool) -> None:
+        """Give the image another name, or take it away."""
+        if there:
+            await asyncio.to_thread(self.docker.api.tag, IMAGE, *reference.split(":"))
+        else:
+            await asyncio.to_thread(self.docker.api.remove_image, reference)
+
     async def remove_by_hand(self, attempt: str) -> None:
         """Remove a container past the engine."""
         await asyncio.to_thread(self.docker.containers.get(self.name_of(attempt)).remove, force=True)

@@ -14,6 +14,7 @@ from himalia.version import VERSION
 
 from ..engines.errors import EngineError
 from ..engines.limits import ulimits
+from ..offered import references
 from .here import Here
 
 OLDEST_ENGINE = (20, 10)
@@ -76,10 +77,7 @@ def live_restore(here: Here) -> Outcome:
 
 def images(here: Here) -> Outcome:
     """Tell whether the images that people may choose are on this machine."""
-    site = here.site
-    named = [image.reference for image in site.images]
-    named += [site.image_reference(profile.image) or profile.image for profile in site.profiles if profile.image]
-    wanted = list(dict.fromkeys(named))
+    wanted = references(here.site)
     missing = [reference for reference in wanted if not here.probe.has_image(reference)]
     if missing:
         return Outcome(

@@ -178,6 +178,7 @@ class EngineEventKind(StrEnum):
     EXITED = "exited"
     REMOVED = "removed"
     INVENTORY = "inventory"
+    IMAGES = "images"
     NODE = "node"
 
 
@@ -200,8 +201,7 @@ class LogChunk:
     next_offset: int
     ended: bool  #: nothing will be added any more
     size_bytes: int = 0  #: of the log so far, with what is left out
-    #: From which offset to which; of a log with a limit also before it is reached.
-    left_out: tuple[int, int] | None = None
+    left_out: tuple[int, int] | None = None  #: from where to where; of a log with a limit also before it is reached
 
     @property
     def begins(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import platform
 import shutil
 import time
@@ -43,7 +42,7 @@ from .base import (
     Usage,
 )
 from .bridges import Bridges
-from .calls import DockerCalls, is_missing, said
+from .calls import DockerCalls, said
 from .disk import DiskPlace, DiskUse
 from .disk_use.meter import DiskMeter
 from .doors import Doors
@@ -52,6 +51,7 @@ from .errors import EngineError, ImageMissing, NetworkMissing, NodeDraining, Nod
 from .events import EventStream
 from .gpu_use import MachineGPUs
 from .gpus import GPUUse
+from .images import Images
 from .journal import Journal, must_be_new_or_same, must_be_unfinished
 from .launcher_file import install_launcher
 from .limits import ulimits
@@ -66,7 +66,6 @@ from .workspace import Trees, overlay_works, remove_directories, remove_everythi
 INFO_SECONDS = 30.0
 QUICK_SECONDS = 10.0
 ALIVE_SECONDS = 1.0  #: after an answer the Engine is not asked whether it is there
-IMAGE_SECONDS = 60.0  #: after an image was seen it is not looked for before a start: its making tells as well
 NOT_STARTED = (Phase.ABSENT, Phase.CREATED)
 
 
@@ -106,7 +105,7 @@ class LocalEngine(AttemptFiles):
         self._packages = Packages(self.docker, installation, layout, self._in_thread)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._node: tuple[float, Node] | None = None
-        self._images: dict[str, float] = {}  #: when each was seen last, by its id
+        self._images = Images(self.docker, self._events.lives)
         self._complaints: tuple[str, ...] = ()
         self._stops: set[asyncio.Task[None]] = set()
         self._bridges = Bridges(self.docker, site, installation, self._in_thread)
@@ -164,21 +163,14 @@ class LocalEngine(AttemptFiles):
 
     async def resolve_image(self, reference: str, node_id: str = LOCAL) -> Image:
         """Return the id of an image; raise ImageMissing."""
-        try:
-            found = await self.docker("inspect_image", reference, timeout=QUICK_SECONDS)
-        except APIError as error:
-            if is_missing(error):
-                raise ImageMissing(f"the image {reference} is not on this machine") from error
-            raise EngineError(said(error)) from error
-        self._images[str(found["Id"])] = time.monotonic()
-        return Image(reference=reference, image_id=str(found["Id"]), size_bytes=int(found.get("Size") or 0))
+        return await self._images.resolve(reference)
 
     async def prepare(self, spec: LaunchSpec) -> None:
         """Make sure that image, workspace tree and directories are there; nothing is made for an attempt that has ended."""
         async with self._alone(spec.attempt):
             entry = await self._in_thread(self._journal.look, self._epoch, spec.attempt)
             must_be_unfinished(entry, spec.attempt)
-            await asyncio.gather(self._see_image(spec.image_id), self._maker.prepare(spec))
+            await asyncio.gather(self._images.see(spec.image_id), self._maker.prepare(spec))
             await self._in_thread(self._disk.fence, spec.attempt, spec.disk)
 
     async def launch(self, spec: LaunchSpec, *, timeout_seconds: float) -> Observed:
@@ -341,11 +333,6 @@ class LocalEngine(AttemptFiles):
         if new and self._journal.mode() != "ready":
             raise NodeDraining("this machine takes no new containers")
         self._journal.intend(spec.attempt, spec.digest(), self._clock.boot_id)
-
-    async def _see_image(self, image_id: str) -> None:
-        """Raise ImageMissing for an image that is not there, unless it was a moment ago."""
-        if time.monotonic() - self._images.get(image_id, -math.inf) > IMAGE_SECONDS:
-            await self.resolve_image(image_id)
 
     async def _create(self, spec: LaunchSpec, timeout_seconds: float) -> bool:
         """Create the container; return False when one of its name is there already."""

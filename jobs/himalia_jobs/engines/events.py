@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import requests.exceptions
@@ -24,7 +24,8 @@ KINDS = {
     "die": EngineEventKind.EXITED,
     "destroy": EngineEventKind.REMOVED,
 }
-HEARD = [*KINDS, "oom"]
+OF_IMAGES = ("tag", "untag", "delete", "pull", "load", "import")
+HEARD = [*KINDS, "oom", *OF_IMAGES]
 
 
 class EventStream:
@@ -64,21 +65,15 @@ class EventStream:
                 self._stream.close()
 
     def _read(self, loop: asyncio.AbstractEventLoop, queue: asyncio.Queue[EngineEvent | EngineError]) -> None:
-        filters = {
-            "type": ["container"],
-            "event": HEARD,
-            "label": [f"{Label.INSTALLATION}={self._installation}"],
-        }
+        filters = {"type": ["container", "image"], "event": HEARD}
         ended: EngineError = NotSent("the Docker Engine's events broke off")
         try:
             self._stream = self._docker.client().events(decode=True, filters=filters)
             self.lives.begin()
             for row in self._stream:
-                self.lives.hear(row)
-                labels = row.get("Actor", {}).get("Attributes", {})
-                kind = KINDS.get(str(row.get("Action", "")))
-                if kind is not None:
-                    loop.call_soon_threadsafe(queue.put_nowait, self._event(kind, labels))
+                event = self._hear(row)
+                if event is not None:
+                    loop.call_soon_threadsafe(queue.put_nowait, event)
         except EngineError as error:
             ended = error
         except (DockerException, requests.exceptions.RequestException, OSError, ValueError, AttributeError) as error:
@@ -86,6 +81,18 @@ class EventStream:
         self.lives.end()
         with contextlib.suppress(RuntimeError):  # the loop has been closed
             loop.call_soon_threadsafe(queue.put_nowait, ended)
+
+    def _hear(self, row: Mapping[str, Any]) -> EngineEvent | None:
+        """Take in an event, and return what it hints at; nothing where it is about somebody else's container."""
+        if row.get("Type") == "image":
+            self.lives.hear(row)
+            return self._event(EngineEventKind.IMAGES, {})
+        labels = row.get("Actor", {}).get("Attributes", {})
+        if labels.get(Label.INSTALLATION) != self._installation:
+            return None
+        self.lives.hear(row)
+        kind = KINDS.get(str(row.get("Action", "")))
+        return self._event(kind, labels) if kind is not None else None
 
     def _event(self, kind: EngineEventKind, labels: dict[str, str]) -> EngineEvent:
         return EngineEvent(

@@ -1,4 +1,4 @@
-"""What the Engine's events told of attempts: what is known from there need not be asked for.
+"""What the Engine's events told of attempts and images: what is known from there need not be asked for.
 
 Only of an attempt whose start was told on the same connection is anything known: an earlier event may have been missed.
 """
@@ -42,11 +42,13 @@ class Lives:
 
     def __init__(self) -> None:
         self.complete = False  #: whether events are heard now
+        self.images = 0  #: how often something was told of an image, or may have been
         self._lives: dict[str, Life] = {}
 
     def begin(self) -> None:
         """Hear of what happens from now on."""
         self._lives = {}
+        self.images += 1
         self.complete = True
 
     def end(self) -> None:
@@ -60,6 +62,9 @@ class Lives:
 
     def hear(self, row: Mapping[str, Any]) -> None:
         """Take in an event, in the Engine's own words."""
+        if row.get("Type") == "image":
+            self.images += 1
+            return
         attributes = row.get("Actor", {}).get("Attributes", {})
         attempt, at = attributes.get(Label.ATTEMPT), int(row.get("timeNano") or 0)
         if not attempt or not at:

@@ -21,6 +21,7 @@ from engine_bench import (
     printed,
     spec_of,
 )
+from engine_images import ImagesContract
 from engine_life import LifeContract
 from engine_truth import TruthContract
 
@@ -39,6 +40,10 @@ TREE = "d" * 64  #: a snapshot with one file
 
 class TestLife(LifeContract):
     """An attempt starts once, and stops for good."""
+
+
+class TestImages(ImagesContract):
+    """A name means what it means now."""
 
 
 class TestTruth(TruthContract):

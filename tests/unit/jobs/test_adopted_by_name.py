@@ -49,7 +49,7 @@ async def engine(machine: FakeDockerEngine, tmp_path: Path) -> AsyncIterator[Loc
     site = Site()
     watch = watch_for(site.gpus, INSTALLATION)
     found = LocalEngine(site, INSTALLATION, DataLayout(data=tmp_path), NoTrees(), watch, docker_host=machine.host)
-    found._images["sha256:1"] = float("inf")  # no look is needed
+    found._images.seen["sha256:1"] = float("inf")  # no look is needed
     found._packages.note = lambda spec: None  # type: ignore[method-assign]  # nobody reads them here
     yield found
     found._logs.close()

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 import pytest_asyncio
 from engine_bench import BROKEN, LASTS, PRINTS, TOO_LARGE, launch, spec_of
+from engine_images import ImagesContract
 from engine_life import LifeContract
 from engine_truth import TruthContract
 
@@ -67,6 +68,10 @@ class FakeBench:
         """Let the next launch break off."""
         self.machine.interrupt = step
 
+    async def change_image(self, reference: str, *, there: bool) -> None:
+        """Give the image another name, or take it away."""
+        self.machine.change_image(reference, self.image_id if there else None)
+
     async def remove_by_hand(self, attempt: str) -> None:
         """Remove a container past the engine."""
         self.machine.remove_by_hand(attempt)
@@ -101,6 +106,10 @@ async def bench() -> FakeBench:
 
 class TestLife(LifeContract):
     """An attempt starts once, and stops for good."""
+
+
+class TestImages(ImagesContract):
+    """A name means what it means now."""
 
 
 class TestTruth(TruthContract):

@@ -47,7 +47,7 @@ class Watched:
         self.engine = LocalEngine(
             site, INSTALLATION, DataLayout(data=data), trees, watch, docker_host=machine.host, launcher=None
         )
-        self.engine._images["sha256:1"] = float("inf")  # no look is needed
+        self.engine._images.seen["sha256:1"] = float("inf")  # no look is needed
         self.engine._packages.note = lambda spec: None  # type: ignore[method-assign]  # nobody reads them here
         self.asked: list[str] = []
         self.heard: asyncio.Queue[EngineEvent] = asyncio.Queue()
@@ -138,6 +138,27 @@ async def test_an_attempt_is_begun_seen_to_end_and_forgotten_without_a_look_at_i
     assert watched.asked == ["create_container_from_config", "start", "remove_container", "remove_volume"]
     assert (await watched.end()) == end
     assert watched.machine.containers == {}
+
+
+async def test_an_image_is_looked_for_once_until_an_event_tells_of_images(watched):
+    first = [await watched.engine.resolve_image("himalia/server:dev") for _ in range(3)]
+
+    watched.machine.change_images()
+    await watched.hears(EngineEventKind.IMAGES)
+    again = await watched.engine.resolve_image("himalia/server:dev")
+
+    assert {image.image_id for image in (*first, again)} == {"sha256:1"}
+    assert watched.asked == ["inspect_image", "inspect_image"]
+
+
+@pytest.mark.fault(31)
+async def test_after_the_events_broke_off_an_image_is_looked_for_each_time(watched):
+    watched.engine._events.lives.end()
+
+    for _ in range(2):
+        await watched.engine.resolve_image("himalia/server:dev")
+
+    assert watched.asked == ["inspect_image", "inspect_image"]
 
 
 async def test_an_end_that_was_told_is_in_the_journal(watched):

@@ -112,6 +112,13 @@ class FakeMachine:
         """End what was killed and could not die: the device that it waited for answers again."""
         self._end(self.containers[attempt], Exit(code=SIGNALLED + KILL, signal=KILL, reason=ExitReason.STOPPED))
 
+    def change_image(self, reference: str, image_id: str | None) -> None:
+        """Give an image a name, as `docker tag` does, or take the name away."""
+        self.images.pop(reference, None)
+        if image_id is not None:
+            self.images[reference] = image_id
+        self._tell(EngineEventKind.IMAGES)
+
     def remove_by_hand(self, name: str) -> None:
         """Remove a container as an administrator would, past the engine."""
         container = self.containers.pop(name)
@@ -350,14 +357,9 @@ class FakeMachine:
         for container in [found for found in self.containers.values() if found.seen.phase is Phase.RUNNING]:
             self._end(container, exit)
 
-    def _tell(self, kind: EngineEventKind, seen: Observed) -> None:
-        event = EngineEvent(
-            node_id=self.node.node_id,
-            seq=next(self._numbers),
-            kind=kind,
-            attempt=seen.attempt,
-            lease_id=seen.lease_id,
-        )
+    def _tell(self, kind: EngineEventKind, seen: Observed | None = None) -> None:
+        about = {"attempt": seen.attempt, "lease_id": seen.lease_id} if seen is not None else {}
+        event = EngineEvent(node_id=self.node.node_id, seq=next(self._numbers), kind=kind, **about)
         for listener in list(self.listeners):
             listener(event)
 

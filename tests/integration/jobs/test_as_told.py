@@ -1,4 +1,4 @@
-"""What the Docker Engine's events tell of an end is what it says when it is asked."""
+"""What the Docker Engine's events tell of ends and images is what it says when it is asked."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from engine_images import ImagesContract
 from engine_truth import TruthContract
 from local_bench import LocalBench
 
@@ -33,8 +34,9 @@ async def followed(bench: LocalBench) -> AsyncIterator[None]:
 
 @pytest.mark.asyncio
 @pytest.mark.usefixtures("followed")
-class TestEndsAsTold:
-    """Ends by the Docker Engine's events are those that it tells when it is asked."""
+class TestAsTold:
+    """What is known by the Docker Engine's events alone keeps the contract as well."""
 
     test_code_signal_and_memory_are_told_apart = TruthContract.test_code_signal_and_memory_are_told_apart
     test_the_end_is_known_after_the_container_is_gone = TruthContract.test_the_end_is_known_after_the_container_is_gone
+    test_an_image_is_what_its_name_means_now = ImagesContract.test_an_image_is_what_its_name_means_now

@@ -18,7 +18,7 @@ from .journal import Entry, Journal
 from .making import Maker
 from .pulse import Pulse
 from .runfiles import read_record
-from .seen import exit_of, exit_of_life, missed, observed_of_life, observed_of_start
+from .seen import exit_of, exit_of_life, missed, observed_of_life
 from .told import Life, Lives
 
 log = logging.getLogger(__name__)
@@ -72,11 +72,10 @@ class Ends:
         return observed
 
     async def after_start(self, spec: LaunchSpec) -> Observed:
-        """Return an attempt that was started a moment ago; while events are heard its end is told."""
-        if not self._lives.complete:
-            return await self.now(spec.attempt)
-        name, given = container_name(self._maker.installation, spec.attempt), labels(spec, self._maker.installation)
-        return await self._told(spec.attempt) or observed_of_start(spec.attempt, given, name)
+        """Return an attempt that was started now; while events are heard its end is told."""
+        installation = self._maker.installation
+        self._lives.begun(spec.attempt, labels(spec, installation), container_name(installation, spec.attempt))
+        return await self.now(spec.attempt)
 
     async def must_be_over(self, attempt: str, entry: Entry | None) -> None:
         """Raise Refused while an attempt runs; of one whose end is in the journal the Engine has nothing to add."""

@@ -57,11 +57,6 @@ def observed_of_life(attempt: str, life: Life) -> Observed:
     return _observed(attempt, life.labels, life.handle, life.name, phase, life.started_at)
 
 
-def observed_of_start(attempt: str, labels: Mapping[str, str], name: str) -> Observed:
-    """Return what is known of a container that was started a moment ago."""
-    return _observed(attempt, labels, "", name, Phase.RUNNING, datetime.now(UTC))
-
-
 def exit_of_life(life: Life, own: Path, entry: Entry, boot_id: str) -> Exit | None:
     """Return how a container ended by what was told of it; none where the Engine has to be asked.
 

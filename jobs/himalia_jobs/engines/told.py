@@ -27,6 +27,7 @@ class Life:
     name: str
     started_at: datetime
     heard: float  #: when that was, by the monotonic clock
+    answered: bool = False  #: known by the answer to whoever started it; the event is yet to come
     oom: bool = False  #: one of its processes was killed for want of memory
     code: int | None = None  #: how it ended
     ended_at: datetime | None = None
@@ -60,6 +61,13 @@ class Lives:
         """Return what was told of an attempt."""
         return self._lives.get(attempt)
 
+    def begun(self, attempt: str, labels: Mapping[str, str], name: str) -> None:
+        """Know of an attempt that the Engine says was started now: the event of it may be a moment behind."""
+        if self.complete:
+            now, heard = datetime.now(UTC), time.monotonic()
+            life = Life(handle="", labels=labels, name=name, started_at=now, heard=heard, answered=True)
+            self._lives.setdefault(attempt, life)  # in one go: an end may have been told by now
+
     def hear(self, row: Mapping[str, Any]) -> None:
         """Take in an event, in the Engine's own words."""
         if row.get("Type") == "image":
@@ -71,7 +79,8 @@ class Lives:
             return
         moment = datetime.fromtimestamp(at / NANOSECONDS, UTC)
         life = self._lives.pop(attempt, None)
-        if row["Action"] == "start" and life is None:  # started again: somebody did that by hand, and it is asked for
+        # One that is started again, somebody started by hand: it is asked for.
+        if row["Action"] == "start" and (life is None or life.answered):
             handle, name = str(row["Actor"].get("ID", "")), attributes.get("name", "")
             self._lives[attempt] = Life(
                 handle=handle, labels=attributes, name=name, started_at=moment, heard=time.monotonic()

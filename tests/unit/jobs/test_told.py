@@ -232,6 +232,33 @@ async def test_a_lack_of_memory_that_was_told_is_part_of_the_end(lives):
     assert (life.code, life.oom) == (0, True)
 
 
+async def test_one_that_was_begun_is_known_before_its_event_comes_and_after_it(lives):
+    lives.begun(ATTEMPT, {}, "job")
+    assert lives.of(ATTEMPT).is_new
+
+    lives.hear(row("start"))
+    lives.hear(row("die", exitCode="3"))
+
+    assert lives.of(ATTEMPT).code == 3
+
+
+async def test_an_end_that_was_told_first_is_not_undone_by_the_answer_to_the_start(lives):
+    for event in (row("start"), row("die", exitCode="3")):
+        lives.hear(event)
+
+    lives.begun(ATTEMPT, {}, "job")
+
+    assert lives.of(ATTEMPT).code == 3
+
+
+async def test_of_one_that_was_begun_while_nothing_is_heard_nothing_is_known(lives):
+    lives.end()
+
+    lives.begun(ATTEMPT, {}, "job")
+
+    assert lives.of(ATTEMPT) is None
+
+
 async def test_of_one_whose_start_was_not_told_nothing_is_known(lives):
     lives.hear(row("die", exitCode="0"))
 

@@ -38,12 +38,14 @@ def test_who_does_not_use_a_gpu_reads_it_in_lab_and_keeps_it(live, bob, open_lab
     page = open_lab("bob")
     expect(toast(page, IDLE)).to_be_visible(timeout=60_000)
     expect(toast(page, IDLE)).to_contain_text("unless used. Files stay; memory is lost.")
+    expect(page.locator(".jp-Launcher")).to_be_visible()
     picture(page, "idle-notice")
     before = me.servers()[0].idle_limit_seconds
 
     theme(bob, "JupyterLab Dark")
     dark = open_lab("bob")
     expect(toast(dark, IDLE)).to_be_visible()
+    expect(dark.locator(".jp-Launcher")).to_be_visible()
     picture(dark, "idle-notice-dark")
     theme(bob, "JupyterLab Light")
 

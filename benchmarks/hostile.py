@@ -17,15 +17,19 @@ from hostility.target import Input, Place, Sent, hold, let_go, send, sender
 from measuring import Bound, Report, main, own_service
 from measuring.probe import Probe
 
+import himalia
+from himalia.states import JobState
+
 if TYPE_CHECKING:
     from own_service import OwnService
 
 SECONDS = 1.0  #: for which others ask, idle and meanwhile; an input that takes longer is waited for
 SLOWER, LARGER = 2.0, 1.2
 CALM_SECONDS, CALM_LOOKS = 0.25, 8
-SETTINGS = """
+GPUS = 2
+SETTINGS = f"""
 [gpus]
-simulate = 2
+simulate = {GPUS}
 [[profiles]]
 name = "small"
 cpus = 0.5
@@ -56,6 +60,7 @@ def measure(rounds: int) -> Report:
         eve = service.client("eve")
         service.client("bob").me()
         place = Place(url=service.url, token=f"{eve.me().name}-token", owner="user:eve", job=leave(eve))
+        hold_gpus(service)
         at_first = resident(service)
         for name, work in inputs(service, process, place, sent):
             seen = Seen(name=name, memory=[resident(service)])
@@ -114,6 +119,14 @@ def inputs(
         yield name, lambda work=work: asks(work)
     for name, job in JOBS.items():
         yield name, lambda job=job: runs(job)
+
+
+def hold_gpus(service: OwnService) -> None:
+    """Let somebody's job have all GPUs: who asks for one waits in line, and no container is started for it."""
+    client = service.client("ada")
+    job = himalia.submit(None, command=["sleep", "3600"], project="holds", gpus=str(GPUS), cpus=0.1, client=client)
+    while job.refresh().state is not JobState.RUNNING:
+        time.sleep(CALM_SECONDS)
 
 
 def answered(service: OwnService, work: Callable[[], None]) -> float:

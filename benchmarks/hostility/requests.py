@@ -156,7 +156,7 @@ def lists(target: Target) -> None:
 
 def streams(target: Target) -> None:
     """93: jobs come and go, and many are told of it, half of whom take nothing."""
-    made = target.expect("a job", "POST", "jobs", 201, json={"project": "x", "command": "true"})
+    made = target.expect("a job", "POST", "jobs", 201, json={"project": "x", "command": "true", "gpus": "1"})
     if made is not None and made.status_code == 201:
         target.expect("its end", "POST", f"jobs/{made.json()['id']}/cancel", 200)
     time.sleep(BETWEEN_JOBS_SECONDS)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection
 from tornado.web import stream_request_body
 
 from himalia.errors import Busy, DiskFull, FieldError, HimaliaError, NotFound, TooLarge
 from himalia.ids import is_id
-from himalia.models import SnapshotRequest, SnapshotView
+from himalia.models import Entry, SnapshotRequest, SnapshotView
 from himalia.owners import Owner
 from himalia.snapshot.chunks import LAYOUTS
 from himalia.snapshot.wire import can_squeeze
@@ -33,6 +34,8 @@ PACE_SECONDS = 120.0  #: an upload of which in so long
 LEAST_BYTES = 16 * 1024  #: less than this comes, is cut: it would hold its place for ever
 MOST_ENTRY_BYTES = 600  #: of a manifest, for each entry: far more than what paths have on average
 MOST_ENTRY_VALUES = 16
+ENTRIES_AT_ONCE = 200
+ENTRIES = TypeAdapter(list[Entry])
 LONGEST_SECONDS = 30 * 86400.0
 
 
@@ -92,6 +95,19 @@ class SnapshotsHandler(LongBodyHandler, SnapshotBase):
     def _most_contents(self) -> int:
         """Return how many contents a workspace can have beside one for each entry."""
         return self.service.settings.site.limits.workspace // min(layout.chunk_bytes for layout in LAYOUTS)
+
+    def read_ahead(self, plain: dict[str, Any]) -> dict[str, Any]:
+        """Read the entries of a manifest some at a time; the first that are wrong are left for the model to name."""
+        manifest = plain.get("manifest")
+        entries = manifest.get("entries") if isinstance(manifest, dict) else None
+        if isinstance(entries, list):
+            for at in range(0, len(entries), ENTRIES_AT_ONCE):
+                try:
+                    entries[at : at + ENTRIES_AT_ONCE] = ENTRIES.validate_python(entries[at : at + ENTRIES_AT_ONCE])
+                except ValidationError:
+                    del entries[at + ENTRIES_AT_ONCE :]
+                    break
+        return plain
 
     async def post(self) -> None:
         """Write an open snapshot and name what is missing; or a committed one, of which all is there."""

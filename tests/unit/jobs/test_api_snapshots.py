@@ -384,3 +384,17 @@ async def test_the_files_as_submitted_come_back_and_nothing_else_of_the_host(wor
         assert (await work.ask("GET", f"jobs/{job['id']}/files/{path}")).status_code == 404, path
     empty = await work.submit()
     assert (await work.ask("GET", f"jobs/{empty['id']}/files/a")).status_code == 404
+
+
+@pytest.mark.fault(94)
+@pytest.mark.parametrize("place", [0, 450, 999])
+async def test_of_a_long_list_the_entry_that_is_wrong_is_named(work: AtWork, place):
+    files = [one_file(f"f{number}").entries[0].model_dump(mode="json") for number in range(1000)]
+    files[place]["size_bytes"] = "many"
+
+    answer = await work.ask("POST", "snapshots", json={"owner": "user:ada", "manifest": {"entries": files}})
+
+    assert (answer.status_code, list(answer.json()["error"]["fields"])) == (
+        422,
+        [f"manifest.entries.{place}.size_bytes"],
+    )

@@ -65,6 +65,7 @@ def main(config: Path | None, adopt: bool) -> None:
     except LocalError as error:
         raise click.ClickException(error.message) from error
     process.allow_many_files()
+    process.give_memory_back()
     process.answer_soon()
     try:
         asyncio.run(serve(settings))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import resource
 import sys
@@ -13,6 +14,11 @@ SWITCH_SECONDS = (
 )
 YOUNG, MIDDLE, OLD = 10_000, 20, 20  #: objects made before they are looked through; a long list makes a million
 
+#: glibc's mallopt(3): from this size on memory is the kernel's own, and goes back to it whole. Left to itself glibc raises it
+#: with the first block that is freed, and keeps the large blocks of bodies between small things for ever.
+MMAP_THRESHOLD, OWN_BYTES = -3, 256 * 1024
+ARENA_MAX, ARENAS = -8, 4  #: places from which threads take memory; each keeps what it had at its most
+
 
 def allow_many_files() -> None:
     """Have as many connections and files open as this process may: each tab that listens is one, and the usual is 1,024."""
@@ -20,6 +26,14 @@ def allow_many_files() -> None:
     with contextlib.suppress(OSError, ValueError):
         wanted = MOST_FILES if most == resource.RLIM_INFINITY else min(most, MOST_FILES)
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+def give_memory_back() -> None:
+    """Let large blocks of memory go back to the machine when they are free, where the C library can."""
+    with contextlib.suppress(AttributeError, OSError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(MMAP_THRESHOLD, OWN_BYTES)
+        mallopt(ARENA_MAX, ARENAS)
 
 
 def answer_soon() -> None:

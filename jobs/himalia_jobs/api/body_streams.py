@@ -36,10 +36,10 @@ class BodyServer(HTTPServer):
         super().handle_stream(BodyStream(stream.socket, **sizes), address)
 
 
-def lend_buffer(connection: HTTPConnection | None) -> None:
-    """Have the body of a request come in views of one buffer: its handler is done with each before it takes the next."""
+def lend_buffer(connection: HTTPConnection | None, length: int) -> None:
+    """Have a body of so many bytes come in views of one buffer: its handler is done with each before it takes the next."""
     if isinstance(stream := getattr(connection, "stream", None), BodyStream):
-        stream.buffer = memoryview(bytearray(PART_BYTES))
+        stream.buffer = memoryview(bytearray(min(PART_BYTES, length)))
 
 
 def take_buffer_back(connection: HTTPConnection | None) -> None:

@@ -185,7 +185,7 @@ class ContentsHandler(SnapshotBase):
             )
         self._look_again(0)
         if length:  # small pieces of another body are put together by tornado before they come
-            lend_buffer(self.request.connection)
+            lend_buffer(self.request.connection, length)
 
     async def data_received(self, chunk: bytes | memoryview) -> None:
         """Take the next bytes, which are gone when this returns; after a failure so many are read and dropped that a sender who only sends hears why."""

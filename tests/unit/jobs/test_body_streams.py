@@ -28,7 +28,7 @@ class Echo(RequestHandler):
         self.came = bytearray()
         self.objects: set[int] = set()
         if self.request.path == "/lent":
-            lend_buffer(self.request.connection)
+            lend_buffer(self.request.connection, PART_BYTES)
 
     def data_received(self, chunk: Any) -> None:
         """Copy a part."""

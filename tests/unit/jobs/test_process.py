@@ -5,6 +5,23 @@ from __future__ import annotations
 import subprocess
 import sys
 
+#: Blocks of a megabyte, freed but for what was made between them: left to itself the C library keeps nearly all of them.
+FREED = """
+from pathlib import Path
+from himalia_jobs import process
+process.give_memory_back()
+def resident():
+    return int(next(line for line in Path("/proc/self/status").open() if line.startswith("VmRSS")).split()[1])
+bytearray(1 << 20)  # from the first that is freed on, glibc would keep blocks of this size
+before, kept = resident(), []
+blocks = []
+for _ in range(100):
+    blocks.append(bytearray(b"x") * (1 << 20))
+    kept.append([bytes(300) for _ in range(100)])
+del blocks
+print(resident() - before < 20_000)
+"""
+
 SEEN = """
 import gc, resource, sys
 from himalia_jobs import process
@@ -22,3 +39,9 @@ def seen(limits: str) -> list[str]:
 def test_as_many_files_are_opened_as_the_machine_lets_the_process_open():
     assert seen("1024:4096") == ["4096", "4096", "True", "True"]
     assert seen("512:512")[:2] == ["512", "512"]
+
+
+def test_large_blocks_go_back_to_the_machine_when_they_are_free():
+    done = subprocess.run([sys.executable, "-c", FREED], check=True, capture_output=True, text=True)
+
+    assert done.stdout.split() == ["True"]

@@ -46,12 +46,13 @@ class Ends:
         self._lives = lives
         self._boot_id = boot_id
         self._in_thread = in_thread
+        self._looked = False  #: whether one that was started now was looked at, in the life of this service
 
     async def now(self, attempt: str) -> Observed:
         """Return an attempt as it is; an end that is seen for the first time is journalled first (I9)."""
-        told = await self._told(attempt)
-        if told is not None:
-            return told
+        return await self._told(attempt) or await self._asked(attempt)
+
+    async def _asked(self, attempt: str) -> Observed:
         observed, state = await self._maker.look(attempt)
         entry = await self._in_thread(self._journal.find, attempt)
         if entry is not None and entry.boot_id == self._boot_id:
@@ -75,6 +76,11 @@ class Ends:
         """Return an attempt that was started now; while events are heard its end is told."""
         installation = self._maker.installation
         self._lives.begun(spec.attempt, labels(spec, installation), container_name(installation, spec.attempt))
+        if not self._looked and not await self._in_thread(self._pulse.sees):
+            self._looked = True
+            return await self._asked(
+                spec.attempt
+            )  # while it runs: an end that is missed is only found where processes are seen
         return await self.now(spec.attempt)
 
     async def must_be_over(self, attempt: str, entry: Entry | None) -> None:

@@ -24,11 +24,16 @@ class Pulse:
 
     def is_gone(self, container: str, pid: int, *, wrote_record: bool) -> bool:
         """Tell whether nothing of a container has been there for some time; `pid` is the Engine's word for its first process."""
-        could_see = self.sightings.sees = self.sightings.sees or self._journal.noted(SIGHT) == self._here()
+        could_see = self.sees()
         gone = self.sightings.seconds_gone(container, pid)
         if self.sightings.sees and not could_see:
             self._journal.note(SIGHT, self._here())
         return gone >= (GONE_SECONDS if wrote_record else GONE_WITHOUT_WORD_SECONDS)
+
+    def sees(self) -> bool:
+        """Tell whether a process of some container was seen from here."""
+        self.sightings.sees = self.sightings.sees or self._journal.noted(SIGHT) == self._here()
+        return self.sightings.sees
 
     def forget(self, container: str) -> None:
         """Forget a container."""

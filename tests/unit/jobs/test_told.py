@@ -129,6 +129,7 @@ async def test_an_attempt_is_begun_seen_to_end_and_forgotten_without_a_look_at_i
     watched, monkeypatch, code
 ):
     monkeypatch.setattr("himalia_jobs.engines.told.NEW_SECONDS", 60.0)
+    watched.engine._pulse.sightings.sees = True
     await watched.run("run", "0.1", str(code))
 
     end = await watched.end()
@@ -138,6 +139,16 @@ async def test_an_attempt_is_begun_seen_to_end_and_forgotten_without_a_look_at_i
     assert watched.asked == ["create_container_from_config", "start", "remove_container", "remove_volume"]
     assert (await watched.end()) == end
     assert watched.machine.containers == {}
+
+
+@pytest.mark.fault(25)
+async def test_the_first_attempt_is_looked_at_while_it_runs_where_no_process_of_any_was_seen(watched, monkeypatch):
+    monkeypatch.setattr("himalia_jobs.engines.told.NEW_SECONDS", 60.0)
+    await watched.run("run", "0.1", "0")
+    await watched.engine.forget(ATTEMPT)
+
+    begun = ["create_container_from_config", "start", "inspect_container"]
+    assert watched.asked == [*begun, "remove_container", "remove_volume"]
 
 
 async def test_an_image_is_looked_for_once_until_an_event_tells_of_images(watched):

@@ -12,6 +12,10 @@ from tornado.iostream import IOStream
 PART_BYTES = 1024 * 1024  #: of a body, at once: in smaller parts the way to the threads and back costs more
 
 
+#: Of all else at once, a byte that comes alone among it: Python fills as much with zeros for each read.
+READ_BYTES = 64 * 1024
+
+
 class BodyStream(IOStream):
     """A connection that reads the parts of a body into one buffer, where somebody has given it one."""
 
@@ -32,8 +36,8 @@ class BodyServer(HTTPServer):
 
     def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
         """Serve a connection of which nothing was read yet."""
-        sizes = {"max_buffer_size": stream.max_buffer_size, "read_chunk_size": stream.read_chunk_size}
-        super().handle_stream(BodyStream(stream.socket, **sizes), address)
+        own = BodyStream(stream.socket, max_buffer_size=stream.max_buffer_size, read_chunk_size=READ_BYTES)
+        super().handle_stream(own, address)
 
 
 def lend_buffer(connection: HTTPConnection | None, length: int) -> None:

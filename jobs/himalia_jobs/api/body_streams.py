@@ -40,13 +40,21 @@ class BodyServer(HTTPServer):
         super().handle_stream(own, address)
 
 
+#: Buffers that nobody has: a connection that was cut keeps its own until Python looks for garbage, which may be long.
+_spare: list[memoryview] = []
+MOST_SPARE = 8
+
+
 def lend_buffer(connection: HTTPConnection | None, length: int) -> None:
     """Have a body of so many bytes come in views of one buffer: its handler is done with each before it takes the next."""
     if isinstance(stream := getattr(connection, "stream", None), BodyStream):
-        stream.buffer = memoryview(bytearray(min(PART_BYTES, length)))
+        whole = length >= PART_BYTES
+        stream.buffer = _spare.pop() if whole and _spare else memoryview(bytearray(min(PART_BYTES, length)))
 
 
 def take_buffer_back(connection: HTTPConnection | None) -> None:
-    """Read what else comes as usual: a connection that waits for another request needs no buffer."""
+    """Read what else comes as usual; to be called between two reads, or when the connection is closed: somebody else may get the buffer."""
     if isinstance(stream := getattr(connection, "stream", None), BodyStream):
-        stream.buffer = None
+        buffer, stream.buffer = stream.buffer, None
+        if buffer is not None and len(buffer) == PART_BYTES and len(_spare) < MOST_SPARE:
+            _spare.append(buffer)

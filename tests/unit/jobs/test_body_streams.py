@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ import pytest_asyncio
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler, stream_request_body
 
-from himalia_jobs.api.body_streams import PART_BYTES, BodyServer, lend_buffer, take_buffer_back
+from himalia_jobs.api.body_streams import PART_BYTES, BodyServer, BodyStream, lend_buffer, take_buffer_back
 
 pytestmark = pytest.mark.asyncio
 
@@ -106,3 +108,18 @@ async def test_with_a_buffer_all_parts_are_views_of_it(port):
 
     assert b"\r\nObjects: 1\r\n" in lent[0]
     assert lent[1] == usual[1] == BODY
+
+
+async def test_a_buffer_that_was_taken_back_is_the_next_ones_and_a_short_body_has_a_short_one():
+    connection: Any = SimpleNamespace(stream=BodyStream(socket.socket()))
+    lend_buffer(connection, 2 * PART_BYTES)
+    first = connection.stream.buffer
+    take_buffer_back(connection)
+    assert connection.stream.buffer is None
+
+    lend_buffer(connection, PART_BYTES)
+    assert connection.stream.buffer is first
+
+    lend_buffer(connection, 5)
+    assert len(connection.stream.buffer) == 5
+    connection.stream.close()

@@ -10,8 +10,6 @@ from tornado.httputil import HTTPConnection
 from tornado.iostream import IOStream
 
 PART_BYTES = 1024 * 1024  #: of a body, at once: in smaller parts the way to the threads and back costs more
-
-
 #: Of all else at once, a byte that comes alone among it: Python fills as much with zeros for each read.
 READ_BYTES = 64 * 1024
 
@@ -52,9 +50,9 @@ def lend_buffer(connection: HTTPConnection | None, length: int) -> None:
         stream.buffer = _spare.pop() if whole and _spare else memoryview(bytearray(min(PART_BYTES, length)))
 
 
-def take_buffer_back(connection: HTTPConnection | None) -> None:
-    """Read what else comes as usual; to be called between two reads, or when the connection is closed: somebody else may get the buffer."""
+def take_buffer_back(connection: HTTPConnection | None, *, is_read: bool = False) -> None:
+    """Read what else comes as usual. Somebody else may get the buffer, unless it is still read from."""
     if isinstance(stream := getattr(connection, "stream", None), BodyStream):
         buffer, stream.buffer = stream.buffer, None
-        if buffer is not None and len(buffer) == PART_BYTES and len(_spare) < MOST_SPARE:
+        if buffer is not None and not is_read and len(buffer) == PART_BYTES and len(_spare) < MOST_SPARE:
             _spare.append(buffer)

@@ -164,6 +164,7 @@ class ContentsHandler(SnapshotBase):
     dropped_bytes = 0
     received_bytes = 0
     busy = False  #: we make the sender wait, not they us
+    feeding = False  #: a thread reads what came, also when the sender is gone meanwhile
     pace: asyncio.TimerHandle | None = None
 
     async def prepare(self) -> None:
@@ -206,10 +207,13 @@ class ContentsHandler(SnapshotBase):
                 self.set_header("Connection", "close")
                 self._refuse(self.failure)
         elif self.receiver is not None:
+            self.feeding = True
             try:
                 await self.in_thread(self._take, chunk)
             except HimaliaError as error:
                 self.failure = error
+            finally:
+                self.feeding = False
 
     def _take(self, chunk: bytes | memoryview) -> None:
         assert self.receiver is not None
@@ -259,7 +263,7 @@ class ContentsHandler(SnapshotBase):
         self._drop()
 
     def _drop(self) -> None:
-        take_buffer_back(self.request.connection)
+        take_buffer_back(self.request.connection, is_read=self.feeding)
         if self.pace is not None:
             self.pace.cancel()
             self.pace = None

@@ -120,6 +120,10 @@ async def test_a_buffer_that_was_taken_back_is_the_next_ones_and_a_short_body_ha
     lend_buffer(connection, PART_BYTES)
     assert connection.stream.buffer is first
 
+    take_buffer_back(connection, is_read=True)  # the sender went while a thread was at it
+    lend_buffer(connection, PART_BYTES)
+    assert connection.stream.buffer is not first
+
     lend_buffer(connection, 5)
     assert len(connection.stream.buffer) == 5
     connection.stream.close()

@@ -59,14 +59,15 @@ class News:
         """Return what jobs are by now, without what only their own page shows; several who ask at once share an answer."""
         wanted = list(ids)
         async with self._looking:
-            missing = [job_id for job_id in wanted if job_id not in self._jobs]
+            found = {job_id: self._jobs[job_id] for job_id in wanted if job_id in self._jobs}
+            missing = [job_id for job_id in wanted if job_id not in found]
             if missing:
                 fresh = await self.db.read(partial(_find, ids=missing))
-                while len(self._jobs) > max(0, JOBS_KEPT - len(fresh)):
-                    self._jobs.pop(next(iter(self._jobs)))
+                found |= fresh
                 self._jobs |= fresh
-                return {job_id: fresh.get(job_id, self._jobs.get(job_id)) for job_id in wanted}
-            return {job_id: self._jobs[job_id] for job_id in wanted}
+                while len(self._jobs) > JOBS_KEPT:
+                    self._jobs.pop(next(iter(self._jobs)))
+            return found
 
     async def _look(self) -> None:
         """Read what came since the last look, unless somebody has just done so."""

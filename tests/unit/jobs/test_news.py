@@ -111,3 +111,14 @@ async def test_a_job_is_told_as_it_is_after_the_last_change(counted, add_job):
 
     assert (await told.jobs([job.id, "nothing"])) | {"nothing": None} == await told.jobs([job.id, "nothing"])
     assert (await told.jobs([job.id]))[job.id].cancel_requested
+
+
+async def test_a_job_that_makes_room_for_others_of_the_same_question_is_told_as_well(counted, add_job, monkeypatch):
+    monkeypatch.setattr(news, "JOBS_KEPT", 2)
+    told = News(counted, Changes())
+    jobs = [add_job() for _ in range(4)]
+    await told.jobs([jobs[0].id])
+
+    found = await told.jobs([job.id for job in jobs])
+
+    assert {job_id: record.id for job_id, record in found.items()} == {job.id: job.id for job in jobs}

@@ -9,9 +9,8 @@ import resource
 import sys
 
 MOST_FILES = 65_536
-SWITCH_SECONDS = (
-    0.001  #: Python's own 5 ms: while a thread reads a long list, each step of a short answer waits so long for it
-)
+#: Python's own 5 ms: while a thread reads a long list, each step of a short answer waits so long for it
+SWITCH_SECONDS = 0.001
 YOUNG, MIDDLE, OLD = 10_000, 20, 20  #: objects made before they are looked through; a long list makes a million
 
 #: glibc's mallopt(3): from this size on memory is the kernel's own, and goes back to it whole. Left to itself glibc raises it

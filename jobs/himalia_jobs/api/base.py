@@ -33,9 +33,8 @@ access = logging.getLogger("tornado.access")
 ENGINE_SILENT = "The engine that runs containers does not answer. Running jobs go on. Try again in a moment."
 ANOTHER_PAGE = "The request came from another page. Reload the page and try again; a script sends X-XSRFToken."
 Model = TypeVar("Model", bound=BaseModel)
-MOST_VALUES = (
-    40_000  #: of each kind, in a body that is read while others wait; a long text has fewer, whatever is in it
-)
+#: of each kind, in a body that is read while others wait; a long text has fewer, whatever is in it
+MOST_VALUES = 40_000
 ASK_AGAIN_SECONDS = 60.0  #: on a stream that stays open, who reads it is asked for so often
 STALLED_SECONDS = 120.0  #: after which somebody who takes nothing of what was sent is let go
 STREAM_BYTES = 32 * 1024  #: that the kernel is asked to hold for a reader of events; it takes twice as much

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection
+
+from himalia.models import EventKind
 
 from .changes import Changes
 from .store import Database, events, jobs
@@ -21,6 +23,8 @@ KEPT = 1_000  #: changes that are held for who is a little behind; who is furthe
 BEHIND_AT_ONCE = 2  #: of those; others' requests have the database's other readers
 STALE_SECONDS = 15.0  #: after which it is looked although nobody told of a change
 JOBS_KEPT = 100
+JOBS_AT_ONCE = 10  #: that are read together with their changes
+TEXTS_KEPT = 200
 
 Change = Mapping[str, Any]
 
@@ -37,6 +41,7 @@ class News:
         self._looking = asyncio.Lock()
         self._behind = asyncio.Semaphore(BEHIND_AT_ONCE)
         self._jobs: dict[str, JobRecord | None] = {}
+        self._texts: dict[Hashable, str] = {}
 
     async def after(
         self, seq: int, owner_ids: Sequence[str] | None, concerns: Callable[[Change], bool], limit: int
@@ -69,6 +74,15 @@ class News:
                     self._jobs.pop(next(iter(self._jobs)))
             return found
 
+    def text(self, about: Hashable, write: Callable[[], str]) -> str:
+        """Return what `write` makes of a change until the next one; `about` says all on which that depends."""
+        text = self._texts.get(about)
+        if text is None:
+            text = self._texts[about] = write()
+            if len(self._texts) > TEXTS_KEPT:
+                self._texts.pop(next(iter(self._texts)))
+        return text
+
     async def _look(self) -> None:
         """Read what came since the last look, unless somebody has just done so."""
         if self._is_fresh():
@@ -77,7 +91,7 @@ class News:
             if self._is_fresh():
                 return
             number, now = self.changes.number, time.monotonic()
-            last, found = await self.db.read(partial(_since, seq=self._last))
+            last, found, records = await self.db.read(partial(_since, seq=self._last))
             if found is None:
                 self._held, self._from = [], last
             else:
@@ -86,7 +100,8 @@ class News:
                 self._from = _seq(self._held[-KEPT - 1])
                 self._held = self._held[-KEPT:]
             self._last, self._seen, self._seen_at = last, number, now
-            self._jobs.clear()
+            self._jobs = records
+            self._texts.clear()
 
     def _is_fresh(self) -> bool:
         return self._seen == self.changes.number and time.monotonic() - self._seen_at < STALE_SECONDS
@@ -96,12 +111,16 @@ def _after(db: Connection, seq: int, owner_ids: Sequence[str] | None, limit: int
     return [dict(row) for row in events.after(db, seq, owner_ids, limit)]
 
 
-def _since(db: Connection, seq: int) -> tuple[int, list[Change] | None]:
-    """Return the last change's `seq`, and the changes after another; none where these are too many, or it is none."""
+def _since(db: Connection, seq: int) -> tuple[int, list[Change] | None, dict[str, JobRecord | None]]:
+    """Return the last change's `seq`, the changes after another, and the jobs that the last of them are about.
+
+    No changes (None) where these are too many, or there is no other.
+    """
     found = _after(db, seq, None, KEPT + 1) if seq >= 0 else None
     if found is None or len(found) > KEPT:
-        return events.last_seq(db), None
-    return (_seq(found[-1]) if found else seq), found
+        return events.last_seq(db), None, {}
+    ids = {str(one["job_id"]): None for one in found[-JOBS_AT_ONCE:] if one["kind"] == EventKind.JOB}
+    return (_seq(found[-1]) if found else seq), found, _find(db, list(ids))
 
 
 def _find(db: Connection, ids: Sequence[str]) -> dict[str, JobRecord | None]:

@@ -302,7 +302,7 @@ class Runner:
             label = policy.name if policy else None
             jobs.change_attempt(db, attempt.id, log_bytes=collected.log_bytes, label=label, detail=end.detail)
             way_notices.gives_way_no_more(db, fresh)
-            attempts = jobs.attempts_of(db, job.id)
+            attempts = jobs.attempts_of(db, job.id) if end.state is JobState.FAILED else []
             again = may_retry(fresh, attempts, end)
             if again and helps(policy, named=named(fresh, attempts[-1], end)):
                 self._again(db, fresh, attempts, end)

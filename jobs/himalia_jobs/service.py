@@ -64,6 +64,7 @@ RECONCILE_SECONDS = 10.0
 SETTLE_SECONDS = 0.5  #: between two looks at a GPU that its holder gave up a moment ago
 MEMBERSHIP_SECONDS = 30.0
 TRIM_SECONDS = 3600.0
+TELL_SECONDS = 0.003
 TEND_SECONDS = 60.0
 LEARN_SECONDS = 60.0
 RULES_SECONDS = 60.0
@@ -103,7 +104,7 @@ class Service:
         self.serving = Serving(db, engine, self.site, hub, layout, self.clock, self.rulebook)
         self.starter = Starter(db, hub, HubServers(hub.api, hub.token), self.site, self.clock, self._changed)
         self.waiting = Waiting(db, self.serving, self.starter)
-        self.runner = Runner(db, engine, self.site, self.clock, self._changed, self.changes.tell)
+        self.runner = Runner(db, engine, self.site, self.clock, self._freed, self.changes.tell)
         self.work = Work(self.runner.step, at_once=STARTS_AT_ONCE)
         self.gpu_modes = GPUModes(db, self.site.gpu_modes, self._know)
         self.reconciler = Reconciler(db, engine, self.serving, self.work.add)
@@ -218,6 +219,11 @@ class Service:
     def _changed(self) -> None:
         self._round_wanted.set()
         self.changes.tell()
+
+    def _freed(self) -> None:
+        """Tell of an end, and then look whose turn it is: that takes the CPU from those who listen."""
+        self.changes.tell()
+        asyncio.get_running_loop().call_later(TELL_SECONDS, self._round_wanted.set)
 
     async def _rounds(self) -> None:
         while True:

@@ -27,9 +27,14 @@ SOON_SECONDS = 30.0  #: a warning need not come to the second
 WARNED = "It nears its time limit and was warned (SIGUSR1). Ask for more time, or let it save a checkpoint in /storage."
 
 
-def summary(job: JobRecord, line: Line, person: Person) -> JobSummary:
-    """Return a job as a list shows it to this person."""
-    return JobSummary(**_summary_fields(job, _told(job, line, person)))
+def summary(job: JobRecord, told: Told | None) -> JobSummary:
+    """Return a job as a list shows it to whoever is told so of its wait (see `told_to`)."""
+    return JobSummary(**_summary_fields(job, told))
+
+
+def told_to(job: JobRecord, line: Line, person: Person) -> Told | None:
+    """Return what this person is told of a job's wait; nothing of one that does not wait."""
+    return line.told(job.id, person.reader) if job.state is JobState.QUEUED else None
 
 
 def job_view(
@@ -41,7 +46,7 @@ def job_view(
     notebook = spec.get("notebook")
     env = dict(spec.get("env") or {})
     may_act = SUBMIT in person.scopes or ADMIN in person.scopes
-    told = _told(job, line, person)
+    told = told_to(job, line, person)
     fields = _summary_fields(job, told)
     gives_way_at = _gives_way_at(job, attempts)
     if gives_way_at is not None:
@@ -110,10 +115,6 @@ def words(job: JobRecord, told: Told | None) -> str:
     if job.reason is None or (job.state is JobState.SUCCEEDED and job.reason is Reason.EXITED):
         return ""
     return job.detail if job.reason is Reason.EXITED else sentence(job.reason, job.detail)
-
-
-def _told(job: JobRecord, line: Line, person: Person) -> Told | None:
-    return line.told(job.id, person.reader) if job.state is JobState.QUEUED else None
 
 
 def _gives_way_at(job: JobRecord, attempts: Sequence[AttemptRecord]) -> datetime | None:

@@ -12,7 +12,8 @@ from himalia.models import Event, EventKind
 from ..news import Change
 from ..store import events
 from ..store.clock import from_text, now_text
-from ..views import summary
+from ..store.records import JobRecord
+from ..views import summary, told_to
 from .base import HimaliaHandler
 
 KEEP_ALIVE_SECONDS = 15.0
@@ -32,8 +33,7 @@ class EventsHandler(HimaliaHandler):
             raise FieldError("Last-Event-ID", "It must be the `seq` of an event.")
         try:
             self.hold_little()
-            with self.service.changes.listening():
-                await self._stream(int(last) if last else None)
+            await self._stream(int(last) if last else None)
         except StreamClosedError:
             return
 
@@ -41,55 +41,60 @@ class EventsHandler(HimaliaHandler):
         first, newest = await self.service.db.read(lambda db: (events.first_seq(db), events.last_seq(db)))
         if last is None or last > newest or last < first - 1:
             last = newest
-            await self._send([Event(seq=newest, at=from_text(now_text()), kind=EventKind.RESYNC)])
+            await self._send([_written(Event(seq=newest, at=from_text(now_text()), kind=EventKind.RESYNC))])
         line, looked = self.service.line_number, last
         while await self.may_go_on():
             seen = self.service.changes.number
             found, looked = await self.service.news.after(looked, self.person.owner_ids, self._concerns, BATCH)
             if found:
                 last = int(found[-1]["seq"])
-                await self._send(await self._events(found))
-                await self.service.changes.turn()
+                await self._send(await self._told(found))
                 continue
             if self.service.line_number != line:
                 # Somebody else's start or cancel moves all behind them: no event of theirs, and none in the database.
                 line = self.service.line_number
-                await self._send([Event(seq=last, at=from_text(now_text()), kind=EventKind.LEDGER)])
+                await self._send([_written(Event(seq=last, at=from_text(now_text()), kind=EventKind.LEDGER))])
                 continue
             if not await self.service.changes.wait(KEEP_ALIVE_SECONDS, seen):
                 self.write(": keep-alive\n\n")
                 await self.taken()
-            await self.service.changes.turn()
 
     def _concerns(self, change: Change) -> bool:
         """Tell whether an event is for who asks: who sees everybody's jobs is not told everybody's notices."""
         return bool(change["kind"] != EventKind.NOTICE or change["owner_id"] == self.person.id)
 
-    async def _events(self, found: Sequence[Change]) -> Iterator[Event]:
-        """Return the events with today's summaries; of several about one job only the last carries it."""
+    async def _told(self, found: Sequence[Change]) -> Iterator[str]:
+        """Return the events as they are sent, with today's summaries; of several about one job only the last carries it."""
         newest = {_about(one): one["seq"] for one in found}
         kept = [one for one in found if newest[_about(one)] == one["seq"]]
         ids = [one["job_id"] for one in kept if one["kind"] == EventKind.JOB]
         records = await self.service.news.jobs(ids) if ids else {}
-        line, person = self.service.line, self.person
-        return (
-            Event(
-                seq=one["seq"],
-                at=from_text(one["at"]),
-                kind=EventKind(one["kind"]),
-                job_id=one["job_id"],
-                job=summary(record, line, person) if (record := records.get(one["job_id"])) else None,
-                detail=one["detail"] if one["kind"] == EventKind.INTERVENTION else "",
-            )
-            for one in kept
-        )
+        return (self._text(one, records.get(one["job_id"])) for one in kept)
 
-    async def _send(self, batch: Iterable[Event]) -> None:
+    def _text(self, one: Change, job: JobRecord | None) -> str:
+        """Return an event as it is sent: one text for all who are told the same of it."""
+        told = told_to(job, self.service.line, self.person) if job else None
+
+        def write() -> str:
+            return _written(
+                Event(
+                    seq=one["seq"],
+                    at=from_text(one["at"]),
+                    kind=EventKind(one["kind"]),
+                    job_id=one["job_id"],
+                    job=summary(job, told) if job else None,
+                    detail=one["detail"] if one["kind"] == EventKind.INTERVENTION else "",
+                )
+            )
+
+        return self.service.news.text((one["seq"], told), write)
+
+    async def _send(self, batch: Iterable[str]) -> None:
         """Send events in pieces, each once the one before it is taken."""
         piece, size = [], 0
         for one in batch:
-            piece.append(f"id: {one.seq}\nevent: {one.kind}\ndata: {one.model_dump_json()}\n\n")
-            size += len(piece[-1])
+            piece.append(one)
+            size += len(one)
             if size >= PIECE_BYTES:
                 self.write("".join(piece))
                 piece, size = [], 0
@@ -97,6 +102,10 @@ class EventsHandler(HimaliaHandler):
         if piece:
             self.write("".join(piece))
             await self.taken()
+
+
+def _written(event: Event) -> str:
+    return f"id: {event.seq}\nevent: {event.kind}\ndata: {event.model_dump_json()}\n\n"
 
 
 def _about(one: Change) -> str:

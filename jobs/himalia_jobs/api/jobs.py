@@ -14,7 +14,7 @@ from ..person import SUBMIT, Person
 from ..runner import request_cancel
 from ..store import jobs
 from ..store.records import AttemptRecord, JobRecord
-from ..views import job_view, summary
+from ..views import job_view, summary, told_to
 from .base import HimaliaHandler
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class JobsHandler(JobBase):
         more = len(found) > limit
         shown = found[:limit]
         line = self.service.line
-        listed = tuple(summary(job, line, person) for job in shown)
+        listed = tuple(summary(job, told_to(job, line, person)) for job in shown)
         self.answer(JobPage(jobs=listed, cursor=str(shown[-1].number) if more else None))
 
     async def post(self) -> None:

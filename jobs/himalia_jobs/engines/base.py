@@ -278,7 +278,10 @@ class Engine(Protocol):
         """Let go of everything; containers run on."""
 
     async def tend(self) -> None:
-        """Put back what somebody took away: networks, and rules of the packet filter; asked every minute."""
+        """Put back what somebody took away (networks, rules of the packet filter), and remove what could not be removed before.
+
+        Asked every minute.
+        """
 
     async def nodes(self) -> list[Node]:
         """Return all nodes with what they have."""
@@ -331,7 +334,7 @@ class Engine(Protocol):
         """Seal log and artifacts after the end. Idempotent."""
 
     async def forget(self, attempt: str) -> None:
-        """Remove container, volume and working directories; keep log, artifacts and the tombstone. Idempotent."""
+        """Remove container and working directories, the volume soon after; keep log, artifacts and the tombstone. Idempotent."""
 
     async def delete(self, attempt: str) -> None:
         """Remove log and artifacts as well; the tombstone stays. Idempotent."""

@@ -58,6 +58,7 @@ from .limits import ulimits
 from .making import Maker
 from .packages import Packages
 from .pulse import Pulse
+from .remains import Remains
 from .runfiles import seal
 from .seen import observed_of_row
 from .usage import Meter
@@ -102,6 +103,7 @@ class LocalEngine(AttemptFiles):
         self._pulse = Pulse(self._journal, self._clock)
         lives, boot_id = self._events.lives, self._clock.boot_id
         self._ends = Ends(self._maker, self._journal, layout, self._pulse, lives, boot_id, self._in_thread)
+        self._remains = Remains(self._maker, self._journal, self._in_thread)
         self._packages = Packages(self.docker, installation, layout, self._in_thread)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._node: tuple[float, Node] | None = None
@@ -121,6 +123,7 @@ class LocalEngine(AttemptFiles):
         self._epoch = epoch
         await self._bridges.open()
         self._maker.overlay = await self._in_thread(overlay_works, self.layout.data)
+        await self._remains.open()
         await self._disk.open()
         await self._in_thread(install_launcher, self.layout, self._launcher)
         await self._gpus.open(self._gpus_changed)
@@ -131,6 +134,7 @@ class LocalEngine(AttemptFiles):
         self._events.close()
         await self._gpus.close()
         await self._packages.close()
+        await self._remains.close()
         for task in self._stops:
             task.cancel()
         await asyncio.gather(*self._stops, return_exceptions=True)
@@ -141,8 +145,9 @@ class LocalEngine(AttemptFiles):
         self._journal.close()
 
     async def tend(self) -> None:
-        """Put networks and the packet filter's rules back where somebody took them away."""
+        """Put networks and the packet filter's rules back where somebody took them away, and remove what was left."""
         await self._bridges.tend()
+        await self._remains.tend(self.forget)
 
     async def nodes(self) -> list[Node]:
         """Return this machine; what seldom changes is asked for twice a minute."""
@@ -246,18 +251,18 @@ class LocalEngine(AttemptFiles):
         return await self._in_thread(self._seal, attempt)
 
     async def forget(self, attempt: str) -> None:
-        """Remove container, volume and working directories; log, artifacts and the tombstone stay."""
+        """Remove container and working directories, and then the volume; log, artifacts and the tombstone stay."""
         async with self._alone(attempt):
             entry = await self._in_thread(self._journal.look, self._epoch, attempt)
             await self._ends.must_be_over(attempt, entry)  # the end is in the journal before the container goes
             # The Engine takes its time; what is kept of the working directories is sealed meanwhile, and they go.
             # Neither goes on behind the other's failure: whoever forgets it next would meet it.
             for failure in await asyncio.gather(
-                self._maker.remove(attempt), self._clear(attempt), return_exceptions=True
+                self._maker.remove_container(attempt), self._clear(attempt), return_exceptions=True
             ):
                 if failure is not None:
                     raise failure
-            await self._in_thread(self._journal.forgotten, attempt)
+            self._remains.remove(attempt)
 
     def _seal(self, attempt: str) -> Collected:
         collected = seal(self.layout.attempt(attempt), self.site.limits.log_size)

@@ -160,6 +160,12 @@ class Journal:
         """Note that only the tombstone is left."""
         self._write(attempt, forgotten=1)
 
+    def unforgotten(self) -> list[str]:
+        """Return the attempts that have ended, and of which more may be left than the tombstone."""
+        with self._lock:
+            rows = self._db.execute("SELECT id FROM attempts WHERE exit IS NOT NULL AND forgotten = 0").fetchall()
+        return [row[0] for row in rows]
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:

@@ -200,15 +200,23 @@ class Maker:
 
     async def remove(self, attempt: str) -> None:
         """Remove container and volume, whether they are there or not."""
-        for method, name, options in (
-            ("remove_container", self._name(attempt), {"force": True}),
-            ("remove_volume", volume_name(self.installation, attempt), {}),
-        ):
-            try:
-                await self.docker(method, name, **options)
-            except APIError as error:
-                if not is_missing(error) and not is_conflict(error):
-                    raise EngineError(said(error)) from error
+        await self.remove_container(attempt)
+        await self.remove_volume(attempt)
+
+    async def remove_container(self, attempt: str) -> None:
+        """Remove the container, whether it is there or not."""
+        await self._gone("remove_container", self._name(attempt), force=True)
+
+    async def remove_volume(self, attempt: str) -> None:
+        """Remove the volume of one whose container is gone, whether it is there or not."""
+        await self._gone("remove_volume", volume_name(self.installation, attempt))
+
+    async def _gone(self, method: str, name: str, **options: Any) -> None:
+        try:
+            await self.docker(method, name, **options)
+        except APIError as error:
+            if not is_missing(error) and not is_conflict(error):
+                raise EngineError(said(error)) from error
 
     def _body(
         self, spec: LaunchSpec, devices: Sequence[Mapping[str, Any]], ulimits: Sequence[Mapping[str, object]]

@@ -96,17 +96,20 @@ def release(db: Connection, lease_id: str, **values: Any) -> bool:
     Real GPUs settle first: they are given out again once they were seen to be free. A server that ran without GPUs
     leaves its CPUs and memory to the wait that it ran beside.
     """
+    asked = select(leases.c.kind, leases.c.cpus, leases.c.memory_bytes).where(leases.c.id == lease_id)
+    lease = db.execute(asked).one_or_none()
     own = select(lease_slots.c.node_id, lease_slots.c.uuid).where(lease_slots.c.lease_id == lease_id)
-    for node_id, uuid in db.execute(own).all():
+    held = db.execute(own).all()
+    for node_id, uuid in held:
         settle(db, node_id, uuid, lease_id)
-    db.execute(delete(lease_slots).where(lease_slots.c.lease_id == lease_id))
-    grants.end(db, lease_id)
-    if not move_lease(db, lease_id, LeaseState.RELEASED, **values):
+    if held:
+        db.execute(delete(lease_slots).where(lease_slots.c.lease_id == lease_id))
+        grants.end(db, lease_id)
+    if lease is None or not move_lease(db, lease_id, LeaseState.RELEASED, **values):
         return False
-    own = select(leases.c.cpus, leases.c.memory_bytes).where(leases.c.id == lease_id)
-    cpus, memory_bytes = db.execute(own).one()
-    after = update(leases).where((leases.c.beside == lease_id) & (leases.c.state != str(LeaseState.RELEASED)))
-    db.execute(after.values(beside=None, cpus=cpus, memory_bytes=memory_bytes))
+    if lease.kind == "server":
+        after = update(leases).where((leases.c.beside == lease_id) & (leases.c.state != str(LeaseState.RELEASED)))
+        db.execute(after.values(beside=None, cpus=lease.cpus, memory_bytes=lease.memory_bytes))
     return True
 
 

@@ -209,7 +209,7 @@ async def test_a_removal_that_fails_leaves_nothing_at_work_for_whoever_tries_aga
             await asyncio.sleep(0)
         cleared.append(attempt)
 
-    monkeypatch.setattr(scene.engine._maker, "remove", remove)
+    monkeypatch.setattr(scene.engine._maker, "remove_container", remove)
     monkeypatch.setattr(scene.engine, "_clear", clear)
 
     with pytest.raises(EngineError):

@@ -134,6 +134,7 @@ async def test_an_attempt_is_begun_seen_to_end_and_forgotten_without_a_look_at_i
 
     end = await watched.end()
     await watched.engine.forget(ATTEMPT)
+    await watched.engine._remains.close()
 
     assert (end.code, end.signal, end.oom, end.reason) == (code, None, False, ExitReason.EXITED)
     assert watched.asked == ["create_container_from_config", "start", "remove_container", "remove_volume"]
@@ -146,6 +147,7 @@ async def test_the_first_attempt_is_looked_at_while_it_runs_where_no_process_of_
     monkeypatch.setattr("himalia_jobs.engines.told.NEW_SECONDS", 60.0)
     await watched.run("run", "0.1", "0")
     await watched.engine.forget(ATTEMPT)
+    await watched.engine._remains.close()
 
     begun = ["create_container_from_config", "start", "inspect_container"]
     assert watched.asked == [*begun, "remove_container", "remove_volume"]

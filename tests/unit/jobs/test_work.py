@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from himalia_jobs import work as work_module
-from himalia_jobs.changes import Changes
+from himalia_jobs.changes import AT_ONCE, Changes
 from himalia_jobs.work import Work, repeat
 
 pytestmark = pytest.mark.asyncio
@@ -157,3 +157,50 @@ async def test_everybody_who_waits_is_woken():
     changes.tell()
 
     assert await asyncio.gather(*waiting) == [True] * 5
+
+
+async def test_a_crowd_is_woken_a_few_at_a_time_and_nobody_is_left():
+    changes = Changes()
+    woken, between = [], []
+
+    async def wait(number):
+        assert await changes.wait(10, seen=changes.number)
+        woken.append(number)
+
+    waiting = [asyncio.create_task(wait(number)) for number in range(4 * AT_ONCE + 1)]
+    await asyncio.sleep(0)
+    changes.tell()
+    while len(woken) < len(waiting):
+        before = len(woken)
+        await asyncio.sleep(0)
+        between.append(len(woken) - before)
+
+    assert max(between) <= AT_ONCE
+    assert woken == list(range(len(waiting)))
+
+
+async def test_who_looks_again_at_once_waits_for_a_turn_behind_the_crowd():
+    changes = Changes()
+    crowd = [asyncio.create_task(changes.wait(10)) for _ in range(2 * AT_ONCE)]
+    await asyncio.sleep(0)
+    seen = changes.number
+    changes.tell()
+
+    assert await changes.wait(10, seen)
+
+    assert all(one.done() for one in crowd)
+
+
+async def test_who_gives_up_takes_nobodys_turn():
+    changes = Changes()
+    gone = [asyncio.create_task(changes.wait(10)) for _ in range(AT_ONCE)]
+    await asyncio.sleep(0)
+    for one in gone:
+        one.cancel()
+    stays = asyncio.create_task(changes.wait(10))
+    await asyncio.sleep(0)
+
+    changes.tell()
+    await asyncio.sleep(0)
+
+    assert await stays

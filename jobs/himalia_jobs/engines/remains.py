@@ -1,0 +1,68 @@
+"""What is left of attempts that have ended once their container is gone: it is removed while nobody waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from .errors import EngineError
+from .journal import Journal
+from .making import Maker
+
+log = logging.getLogger(__name__)
+
+LATER_SECONDS = 0.1  #: who waits for the end hears of it first
+CLOSING_SECONDS = 5.0  #: what is under way may take so long when the service stops; the next one finds what is left
+
+InThread = Callable[..., Awaitable[Any]]
+
+
+class Remains:
+    """Removes the workspace's volume, and notes then that only the tombstone is left."""
+
+    def __init__(self, maker: Maker, journal: Journal, in_thread: InThread) -> None:
+        self._maker = maker
+        self._journal = journal
+        self._in_thread = in_thread
+        self._left: set[str] = set()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def open(self) -> None:
+        """Find what an earlier service left."""
+        self._left = set(await self._in_thread(self._journal.unforgotten))
+
+    def remove(self, attempt: str) -> None:
+        """Begin to remove what is left of an attempt; where the Engine refuses it is tried again later."""
+        self._left.add(attempt)
+        if attempt not in self._tasks:
+            self._tasks[attempt] = asyncio.create_task(self._remove(attempt), name=f"remains of {attempt}")
+
+    async def tend(self, forget: Callable[[str], Awaitable[None]]) -> None:
+        """Forget once more each attempt of which something is left."""
+        for attempt in sorted(self._left - self._tasks.keys()):
+            try:
+                await forget(attempt)
+            except EngineError as error:
+                log.warning("what is left of %s cannot be removed yet: %s", attempt, error)
+
+    async def close(self) -> None:
+        """Let what is under way come to its end."""
+        if self._tasks:
+            _, pending = await asyncio.wait(self._tasks.values(), timeout=CLOSING_SECONDS)
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+    async def _remove(self, attempt: str) -> None:
+        try:
+            await asyncio.sleep(LATER_SECONDS)
+            await self._maker.remove_volume(attempt)
+            await self._in_thread(self._journal.forgotten, attempt)
+        except EngineError as error:
+            log.warning("what is left of %s cannot be removed yet: %s", attempt, error)
+        else:
+            self._left.discard(attempt)
+        finally:
+            del self._tasks[attempt]

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -147,7 +148,7 @@ class LocalEngine(AttemptFiles):
     async def tend(self) -> None:
         """Put networks and the packet filter's rules back where somebody took them away, and remove what was left."""
         await self._bridges.tend()
-        await self._remains.tend(self.forget)
+        await self._remains.tend()
 
     async def nodes(self) -> list[Node]:
         """Return this machine; what seldom changes is asked for twice a minute."""
@@ -262,6 +263,7 @@ class LocalEngine(AttemptFiles):
             ):
                 if failure is not None:
                     raise failure
+            await self._in_thread(partial(self._journal.forgotten, attempt, wholly=False))
             self._remains.remove(attempt)
 
     def _seal(self, attempt: str) -> Collected:

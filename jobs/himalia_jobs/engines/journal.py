@@ -19,6 +19,7 @@ from himalia.errors import Unavailable
 from .base import Exit, ExitReason, LaunchSpec, Mode, Observed
 from .errors import Conflict, Finished, StaleEpoch
 
+WHOLLY, NEARLY = 1, 2  #: how far an attempt is forgotten
 KEPT_SECONDS = 30 * 86400  #: a message is never delayed longer than this
 
 SCHEMA = """
@@ -77,7 +78,7 @@ class Journal:
                 raise StaleEpoch(f"service {epoch} was replaced by service {highest}; it must not change anything")
             self._db.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (str(epoch),))
             self._db.execute(
-                "DELETE FROM attempts WHERE changed_at < ? AND forgotten = 1", (time.time() - KEPT_SECONDS,)
+                "DELETE FROM attempts WHERE changed_at < ? AND forgotten = ?", (time.time() - KEPT_SECONDS, WHOLLY)
             )
 
     def check_epoch(self, epoch: int) -> None:
@@ -156,14 +157,14 @@ class Journal:
         """Note what was sealed."""
         self._write(attempt, collected=json.dumps(what))
 
-    def forgotten(self, attempt: str) -> None:
-        """Note that only the tombstone is left."""
-        self._write(attempt, forgotten=1)
+    def forgotten(self, attempt: str, *, wholly: bool = True) -> None:
+        """Note that only the tombstone is left; not `wholly`: and what `remains` names."""
+        self._write(attempt, forgotten=WHOLLY if wholly else NEARLY)
 
-    def unforgotten(self) -> list[str]:
-        """Return the attempts that have ended, and of which more may be left than the tombstone."""
+    def remains(self) -> list[str]:
+        """Return the attempts of which something is left that nobody waits for."""
         with self._lock:
-            rows = self._db.execute("SELECT id FROM attempts WHERE exit IS NOT NULL AND forgotten = 0").fetchall()
+            rows = self._db.execute("SELECT id FROM attempts WHERE forgotten = ?", (NEARLY,)).fetchall()
         return [row[0] for row in rows]
 
     def close(self) -> None:

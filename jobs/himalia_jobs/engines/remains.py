@@ -20,32 +20,29 @@ InThread = Callable[..., Awaitable[Any]]
 
 
 class Remains:
-    """Removes the workspace's volume, and notes then that only the tombstone is left."""
+    """Removes the workspace's volume, and notes then that the tombstone is all that is left."""
 
     def __init__(self, maker: Maker, journal: Journal, in_thread: InThread) -> None:
         self._maker = maker
         self._journal = journal
         self._in_thread = in_thread
-        self._left: set[str] = set()
+        self._refused: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def open(self) -> None:
-        """Find what an earlier service left."""
-        self._left = set(await self._in_thread(self._journal.unforgotten))
+        """Begin to remove what an earlier service left."""
+        for attempt in await self._in_thread(self._journal.remains):
+            self.remove(attempt)
 
     def remove(self, attempt: str) -> None:
-        """Begin to remove what is left of an attempt; where the Engine refuses it is tried again later."""
-        self._left.add(attempt)
+        """Begin to remove what is left of a forgotten attempt; where the Engine refuses it is tried again later."""
         if attempt not in self._tasks:
             self._tasks[attempt] = asyncio.create_task(self._remove(attempt), name=f"remains of {attempt}")
 
-    async def tend(self, forget: Callable[[str], Awaitable[None]]) -> None:
-        """Forget once more each attempt of which something is left."""
-        for attempt in sorted(self._left - self._tasks.keys()):
-            try:
-                await forget(attempt)
-            except EngineError as error:
-                log.warning("what is left of %s cannot be removed yet: %s", attempt, error)
+    async def tend(self) -> None:
+        """Begin once more to remove what was refused."""
+        for attempt in sorted(self._refused):
+            self.remove(attempt)
 
     async def close(self) -> None:
         """Let what is under way come to its end."""
@@ -60,9 +57,9 @@ class Remains:
             await asyncio.sleep(LATER_SECONDS)
             await self._maker.remove_volume(attempt)
             await self._in_thread(self._journal.forgotten, attempt)
+            self._refused.discard(attempt)
         except EngineError as error:
+            self._refused.add(attempt)
             log.warning("what is left of %s cannot be removed yet: %s", attempt, error)
-        else:
-            self._left.discard(attempt)
         finally:
             del self._tasks[attempt]

@@ -80,6 +80,7 @@ class TestLocally:
         assert (await end_of(bench, spec)).code == 0
 
         await bench.engine.forget(spec.attempt)
+        await bench.engine._remains.close()
 
         assert (await bench.engine.read_log(spec.attempt, 0, 100)).data == b"as submitted\n"
         assert [file.name for file in bench.trees.folder.iterdir()] == ["file"]

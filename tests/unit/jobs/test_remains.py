@@ -58,93 +58,69 @@ async def opened(machine: Machine, journal: Journal) -> Remains:
     return found
 
 
-def ends(journal: Journal, attempt: str) -> None:
+def forgets(journal: Journal, attempt: str) -> None:
+    """Do what the engine does before."""
     journal.ended(attempt, Exit(code=0, reason=ExitReason.EXITED))
+    journal.forgotten(attempt, wholly=False)
 
 
 async def test_a_volume_goes_and_then_the_tombstone_is_all_that_is_left(machine, journal):
-    ends(journal, ATTEMPT)
     left = await opened(machine, journal)
+    forgets(journal, ATTEMPT)
 
     left.remove(ATTEMPT)
     left.remove(ATTEMPT)
     assert machine.volumes == {ATTEMPT, OTHER}  # nobody waited
+    assert journal.find(ATTEMPT).forgotten
     await left.close()
 
     assert machine.volumes == {OTHER}
-    assert journal.find(ATTEMPT).forgotten
-    assert journal.unforgotten() == []
+    assert journal.remains() == []
 
 
 async def test_what_the_engine_refused_is_tried_again_later(machine, journal):
-    ends(journal, ATTEMPT)
     left = await opened(machine, journal)
+    forgets(journal, ATTEMPT)
     machine.refuses = True
     left.remove(ATTEMPT)
     await left.close()
-    assert not journal.find(ATTEMPT).forgotten
+    assert journal.remains() == [ATTEMPT]
     machine.refuses = False
 
-    async def forget(attempt: str) -> None:
-        left.remove(attempt)
-
-    await left.tend(forget)
+    await left.tend()
     await left.close()
 
     assert machine.volumes == {OTHER}
-    assert journal.unforgotten() == []
+    assert journal.remains() == []
 
 
-async def test_a_service_forgets_what_an_earlier_one_had_begun_to_and_nothing_that_runs(machine, journal):
-    ends(journal, ATTEMPT)
+async def test_a_service_removes_what_an_earlier_one_left_and_nothing_that_runs(machine, journal):
+    forgets(journal, ATTEMPT)
     journal.started(OTHER)
-    forgotten = []
 
-    async def forget(attempt: str) -> None:
-        forgotten.append(attempt)
-
-    await (await opened(machine, journal)).tend(forget)
-
-    assert forgotten == [ATTEMPT]
-
-
-async def test_one_that_cannot_be_forgotten_holds_up_no_other(machine, journal):
-    for attempt in (ATTEMPT, OTHER):
-        ends(journal, attempt)
-    asked = []
-
-    async def forget(attempt: str) -> None:
-        asked.append(attempt)
-        raise EngineError("it will not go")
-
-    await (await opened(machine, journal)).tend(forget)
-
-    assert asked == [ATTEMPT, OTHER]
-
-
-async def test_what_is_under_way_is_not_begun_again(machine, journal):
-    ends(journal, ATTEMPT)
-    left = await opened(machine, journal)
-    machine.hangs = asyncio.Event()
-    left.remove(ATTEMPT)
-
-    async def forget(attempt: str) -> None:
-        raise AssertionError("it is under way")
-
-    await left.tend(forget)
-    machine.hangs.set()
-    await left.close()
+    await (await opened(machine, journal)).close()
 
     assert machine.volumes == {OTHER}
+
+
+async def test_what_is_gone_already_is_not_asked_for_again(machine, journal):
+    journal.ended(ATTEMPT, Exit(code=0, reason=ExitReason.EXITED))
+    journal.forgotten(ATTEMPT)
+
+    left = await opened(machine, journal)
+    await left.tend()
+    await left.close()
+
+    assert machine.volumes == {ATTEMPT, OTHER}
 
 
 async def test_an_engine_that_hangs_does_not_hold_up_a_service_that_stops(machine, journal, monkeypatch):
     monkeypatch.setattr(remains, "CLOSING_SECONDS", 0.01)
-    ends(journal, ATTEMPT)
     left = await opened(machine, journal)
+    forgets(journal, ATTEMPT)
     machine.hangs = asyncio.Event()
     left.remove(ATTEMPT)
 
     await left.close()
 
-    assert journal.unforgotten() == [ATTEMPT]
+    assert journal.remains() == [ATTEMPT]

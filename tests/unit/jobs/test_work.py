@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from himalia_jobs import work as work_module
-from himalia_jobs.changes import AT_ONCE, Changes
+from himalia_jobs.changes import AT_ONCE, PAUSE_SECONDS, Changes
 from himalia_jobs.work import Work, repeat
 
 pytestmark = pytest.mark.asyncio
@@ -159,7 +159,7 @@ async def test_everybody_who_waits_is_woken():
     assert await asyncio.gather(*waiting) == [True] * 5
 
 
-async def test_a_crowd_is_woken_a_few_at_a_time_and_nobody_is_left():
+async def test_a_crowd_is_woken_one_after_the_other_and_nobody_is_left():
     changes = Changes()
     woken, between = [], []
 
@@ -175,7 +175,8 @@ async def test_a_crowd_is_woken_a_few_at_a_time_and_nobody_is_left():
         await asyncio.sleep(0)
         between.append(len(woken) - before)
 
-    assert max(between) <= AT_ONCE
+    assert max(between) == AT_ONCE
+    assert sorted(between)[-2] == 1
     assert woken == list(range(len(waiting)))
 
 
@@ -204,3 +205,16 @@ async def test_who_gives_up_takes_nobodys_turn():
     await asyncio.sleep(0)
 
     assert await stays
+
+
+async def test_of_a_thousand_the_last_hears_within_about_two_seconds():
+    changes = Changes()
+    waiting = [asyncio.create_task(changes.wait(60)) for _ in range(1_000)]
+    await asyncio.sleep(0)
+    steps = []
+    changes._go_on = lambda most, go_on=changes._go_on: (steps.append(most), go_on(most))  # type: ignore[method-assign]
+
+    changes.tell()
+    await asyncio.gather(*waiting)
+
+    assert len(steps) * PAUSE_SECONDS < 3

@@ -168,6 +168,7 @@ async def _working(settings: Settings) -> AsyncIterator[Service]:
                 await asyncio.to_thread(db.close)
         finally:
             await engine.close()
+            await asyncio.to_thread(contents.close)
 
 
 @contextlib.contextmanager

@@ -248,6 +248,7 @@ async def at_work(data: Path, **site: Any) -> AsyncIterator[AtWork]:
     await asking.close()
     await hub.hang_up()
     service.contents_threads.shutdown(wait=True)
+    contents.close()
     service.file_threads.shutdown(wait=True)
     await engine.close()
     db.close()

@@ -10,11 +10,11 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from jupyterhub.services.auth import HubOAuth, HubOAuthenticated
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from tornado.iostream import StreamClosedError
 from tornado.web import Finish, HTTPError, RequestHandler
 
@@ -24,6 +24,7 @@ from himalia.models.base import to_rfc3339  # noqa: F401  # re-exported for the 
 
 from ..engines.errors import EngineError
 from ..person import READ, Person
+from ..strict_json import Model, read_as
 
 if TYPE_CHECKING:
     from ..service import Service
@@ -32,7 +33,6 @@ log = logging.getLogger(__name__)
 access = logging.getLogger("tornado.access")
 ENGINE_SILENT = "The engine that runs containers does not answer. Running jobs go on. Try again in a moment."
 ANOTHER_PAGE = "The request came from another page. Reload the page and try again; a script sends X-XSRFToken."
-Model = TypeVar("Model", bound=BaseModel)
 #: of each kind, in a body that is read while others wait; a long text has fewer, whatever is in it
 MOST_VALUES = 40_000
 ASK_AGAIN_SECONDS = 60.0  #: on a stream that stays open, who reads it is asked for so often
@@ -150,20 +150,7 @@ class HimaliaHandler(HubOAuthenticated, RequestHandler):
             raise Unparsable(
                 f"The body has more than {MOST_VALUES:,} lists, objects or keys: no request here has so many."
             )
-        try:
-            plain = json.loads(body or b"null", parse_constant=_refuse_constant, object_pairs_hook=_each_key_once)
-        except (ValueError, RecursionError) as error:
-            raise Unparsable(f"The body is no JSON: {str(error)[:200]}.") from error
-        if not isinstance(plain, dict):
-            raise Unparsable("The body must be a JSON object.")
-        try:
-            return model.model_validate(self.read_ahead(plain))
-        except (ValidationError, RecursionError) as error:
-            raise _refused(error) from error
-
-    def read_ahead(self, plain: dict[str, Any]) -> dict[str, Any]:
-        """Return a body with what is long in it read already, part by part: a model is read at once, and all wait for that."""
-        return plain
+        return read_as(model, body)
 
     def argument(self, name: str, default: str = "") -> str:
         """Return a query argument, stripped."""
@@ -243,24 +230,3 @@ class NotFoundHandler(HimaliaHandler):
     async def prepare(self) -> None:
         """Say that nothing is here."""
         raise NotFound("There is nothing at this address.")
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number in JSON")
-
-
-def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key is there twice")
-    return found
-
-
-def _refused(error: ValidationError | RecursionError) -> HimaliaError:
-    if isinstance(error, RecursionError):
-        return Unparsable("The body is nested too deeply.")
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"]) or "body"
-    known = {"extra_forbidden": "is not known here. Check its name, or upgrade", "missing": "is missing"}
-    said = known.get(first["type"])
-    return FieldError(field, f"{field} {said}." if said else f"{field}: {first['msg']}.")

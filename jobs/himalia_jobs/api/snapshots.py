@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection
 from tornado.web import stream_request_body
 
 from himalia.errors import Busy, DiskFull, FieldError, HimaliaError, NotFound, TooLarge
 from himalia.ids import is_id
-from himalia.models import Entry, SnapshotRequest, SnapshotView
+from himalia.models import SnapshotView
 from himalia.owners import Owner
 from himalia.snapshot.chunks import LAYOUTS
 from himalia.snapshot.wire import can_squeeze
 
-from ..contents import Accepted, ContentStore, PackReceiver
+from ..contents import Accepted, ContentStore, PackReceiver, ReadList
 from ..contents.manifests import DIGEST
 from ..disk.reserve import must_have_room
 from ..person import SUBMIT
@@ -34,8 +33,6 @@ PACE_SECONDS = 120.0  #: an upload of which in so long
 LEAST_BYTES = 16 * 1024  #: less than this comes, is cut: it would hold its place for ever
 MOST_ENTRY_BYTES = 600  #: of a manifest, for each entry: far more than what paths have on average
 MOST_ENTRY_VALUES = 16
-ENTRIES_AT_ONCE = 200
-ENTRIES = TypeAdapter(list[Entry])
 LONGEST_SECONDS = 30 * 86400.0
 
 
@@ -96,33 +93,20 @@ class SnapshotsHandler(LongBodyHandler, SnapshotBase):
         """Return how many contents a workspace can have beside one for each entry."""
         return self.service.settings.site.limits.workspace // min(layout.chunk_bytes for layout in LAYOUTS)
 
-    def read_ahead(self, plain: dict[str, Any]) -> dict[str, Any]:
-        """Read the entries of a manifest some at a time; the first that are wrong are left for the model to name."""
-        manifest = plain.get("manifest")
-        entries = manifest.get("entries") if isinstance(manifest, dict) else None
-        if isinstance(entries, list):
-            for at in range(0, len(entries), ENTRIES_AT_ONCE):
-                try:
-                    entries[at : at + ENTRIES_AT_ONCE] = ENTRIES.validate_python(entries[at : at + ENTRIES_AT_ONCE])
-                except ValidationError:
-                    del entries[at + ENTRIES_AT_ONCE :]
-                    break
-        return plain
-
     async def post(self) -> None:
         """Write an open snapshot and name what is missing; or a committed one, of which all is there."""
-        self.take_body()
-        request = await self.in_thread(self.body_as, SnapshotRequest)
+        request = await self.in_thread(self.contents.read, self.take_body(), self.most_values())
         owner_id = self.person.owner_id(Owner.parse(request.owner))
-        if request.manifest is None:
+        listed = request.checked()
+        if listed is None:
             self.answer(self.view(await self._whole(owner_id, request), []), status=201)
             return
-        checked = await self.in_thread(self.contents.accept, owner_id, request.manifest)
-        missing = await self.in_thread(self.contents.missing_of, owner_id, checked.digest)
-        record = await self._written(request, checked, is_whole=not missing)
+        accepted = await self.in_thread(self.contents.keep, owner_id, listed)
+        missing = await self.in_thread(self.contents.missing_of, owner_id, accepted.digest)
+        record = await self._written(request, accepted, is_whole=not missing)
         self.answer(self.view(record, missing), status=201)
 
-    async def _written(self, request: SnapshotRequest, checked: Accepted, *, is_whole: bool) -> SnapshotRecord:
+    async def _written(self, request: ReadList, accepted: Accepted, *, is_whole: bool) -> SnapshotRecord:
         """Write an open snapshot, or at once a committed one."""
         owner_id, user_id = self.person.owner_id(Owner.parse(request.owner)), self.person.id
 
@@ -132,15 +116,15 @@ class SnapshotsHandler(LongBodyHandler, SnapshotBase):
                 owner_id=owner_id,
                 owner=request.owner,
                 user_id=user_id,
-                digest=checked.digest,
-                file_count=checked.file_count,
-                size_bytes=checked.size_bytes,
+                digest=accepted.digest,
+                file_count=accepted.file_count,
+                size_bytes=accepted.size_bytes,
             )
             return snapshots.commit(db, record.id) or record if is_whole else record
 
         return await self.service.db.write(write)
 
-    async def _whole(self, owner_id: str, request: SnapshotRequest) -> SnapshotRecord:
+    async def _whole(self, owner_id: str, request: ReadList) -> SnapshotRecord:
         """Return a committed snapshot of the digest; raise NotFound where this owner has not sent all of it."""
         if request.digest is None or not DIGEST.fullmatch(request.digest):
             raise FieldError("digest", "Give a manifest, or the digest of one: 64 hex digits.")
@@ -150,8 +134,8 @@ class SnapshotsHandler(LongBodyHandler, SnapshotBase):
         if known is None or missing:
             raise NotFound(f"There is no snapshot {digest[:12]}… of {request.owner}. Send its manifest.")
 
-        checked = Accepted(digest=digest, file_count=known.file_count, size_bytes=known.size_bytes)
-        return await self._written(request, checked, is_whole=True)
+        accepted = Accepted(digest=digest, file_count=known.file_count, size_bytes=known.size_bytes)
+        return await self._written(request, accepted, is_whole=True)
 
 
 @stream_request_body

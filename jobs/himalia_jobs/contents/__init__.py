@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from .lists import ReadList
 from .receiver import PackReceiver
 from .store import Accepted, ContentStore
 from .sweeping import Freed, Needs, Sweeper
 
-__all__ = ["Accepted", "ContentStore", "Freed", "Needs", "PackReceiver", "Sweeper"]
+__all__ = ["Accepted", "ContentStore", "Freed", "Needs", "PackReceiver", "ReadList", "Sweeper"]

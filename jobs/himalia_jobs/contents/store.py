@@ -13,11 +13,11 @@ from himalia.errors import NotFound
 from himalia.ids import is_id, new_id
 from himalia.models import Manifest
 from himalia.site import Limits
-from himalia.snapshot.pack import manifest_digest
 
 from ..hostile import open_regular
 from .files import absent, for_people, write_whole
-from .manifests import DIGEST, QUOTED_DIGEST, check, lengths_of
+from .lists import CheckedList, ListReader, ReadList, checked_list
+from .manifests import DIGEST, QUOTED_DIGEST
 from .pins import Pins
 from .receiver import PackReceiver
 from .recent import RecentLengths
@@ -53,6 +53,7 @@ class ContentStore:
         self.pins = Pins()
         self.whole = WholeSnapshots()
         self._recent = RecentLengths()
+        self._lists = ListReader()
         self._limits = limits or Limits()
         self._tree_locks = [threading.Lock() for _ in range(LOCKS)]
         self._owner_locks = [threading.Lock() for _ in range(LOCKS)]
@@ -66,16 +67,29 @@ class ContentStore:
 
     def accept(self, owner_id: str, manifest: Manifest) -> Accepted:
         """Check a manifest and keep it; raise FieldError or TooLarge."""
-        lengths = check(manifest, most_entries=self._limits.entries, most_bytes=self._limits.workspace)
-        digest = manifest_digest(manifest)
+        most_entries, most_bytes = self._limits.entries, self._limits.workspace
+        return self.keep(owner_id, checked_list(manifest, most_entries=most_entries, most_bytes=most_bytes))
+
+    def read(self, body: bytes | bytearray, most_values: int) -> ReadList:
+        """Return what a request says and whether its list may be kept; raise TooLarge, Unparsable, FieldError or Unavailable."""
+        most_entries, most_bytes = self._limits.entries, self._limits.workspace
+        return self._lists.read(body, most_values=most_values, most_entries=most_entries, most_bytes=most_bytes)
+
+    def keep(self, owner_id: str, checked: CheckedList) -> Accepted:
+        """Keep a list that was checked."""
+        digest = checked.digest
         file = self._snapshot(owner_id, digest) / MANIFEST
         with self.lock_of(owner_id):
             if not file.exists():
-                write_whole(file, manifest.model_dump_json().encode(), self.snapshots / DRAFTS)
+                write_whole(file, checked.text, self.snapshots / DRAFTS)
             self.pins.pin(owner_id, digest)
-        self._recent.keep(owner_id, digest, lengths)
-        files = [entry for entry in manifest.entries if entry.chunks or entry.type == "file"]
-        return Accepted(digest=digest, file_count=len(files), size_bytes=sum(entry.size_bytes for entry in files))
+        if checked.lengths is not None:
+            self._recent.keep(owner_id, digest, checked.lengths)
+        return Accepted(digest=digest, file_count=checked.file_count, size_bytes=checked.size_bytes)
+
+    def close(self) -> None:
+        """End what reads long lists."""
+        self._lists.close()
 
     def missing_of(self, owner_id: str, digest: str) -> list[str]:
         """Return the contents of a snapshot that this owner has not sent yet; those that they have stay."""
@@ -156,8 +170,10 @@ class ContentStore:
         """Return the length of each content of a snapshot."""
         lengths = self._recent_lengths(owner_id, digest)
         if lengths is None:
-            entries = self.manifest(owner_id, digest).entries
-            lengths = {chunk: length for entry in entries for chunk, length in lengths_of(entry)}
+            try:
+                lengths = self._lists.kept_lengths(self._snapshot(owner_id, digest) / MANIFEST)
+            except FileNotFoundError as error:
+                raise _no_snapshot(digest) from error
             self._recent.keep(owner_id, digest, lengths)
         return lengths
 

@@ -1,0 +1,54 @@
+"""A stranger's JSON, read strictly: each key once, numbers that are numbers, and each error in words for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from himalia.errors import FieldError, HimaliaError, Unparsable
+
+Model = TypeVar("Model", bound=BaseModel)
+Plain = dict[str, Any]
+
+
+def read_as(
+    model: type[Model], body: bytes | bytearray, read_ahead: Callable[[Plain], Plain] = lambda plain: plain
+) -> Model:
+    """Return a body as a model; raise Unparsable, or FieldError with the field's name.
+
+    What is long in it `read_ahead` may read before, part by part: a model is read at once, and all wait for that.
+    """
+    try:
+        plain = json.loads(body or b"null", parse_constant=_refuse_constant, object_pairs_hook=_each_key_once)
+    except (ValueError, RecursionError) as error:
+        raise Unparsable(f"The body is no JSON: {str(error)[:200]}.") from error
+    if not isinstance(plain, dict):
+        raise Unparsable("The body must be a JSON object.")
+    try:
+        return model.model_validate(read_ahead(plain))
+    except (ValidationError, RecursionError) as error:
+        raise _refused(error) from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number in JSON")
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> Plain:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
+def _refused(error: ValidationError | RecursionError) -> HimaliaError:
+    if isinstance(error, RecursionError):
+        return Unparsable("The body is nested too deeply.")
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"]) or "body"
+    known = {"extra_forbidden": "is not known here. Check its name, or upgrade", "missing": "is missing"}
+    said = known.get(first["type"])
+    return FieldError(field, f"{field} {said}." if said else f"{field}: {first['msg']}.")

@@ -23,9 +23,9 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 PROGRAM = (sys.executable, "-P", "-m", "himalia_jobs.contents.lists.process")
-LONG_BYTES = 256 * 1024  #: some thousand files, which are read within two milliseconds
+LONG_BYTES = 256 * 1024  #: some thousand files: Python reads them as JSON within two milliseconds
 IDLE_SECONDS = 300.0  #: after which the process ends; a new one is there within half a second
-MOST_SECONDS = 900.0  #: for one list: a million files take half a minute where nobody else is at work
+MOST_SECONDS = 900.0  #: for one list: a million files take ten seconds where nobody else is at work
 TRIES = 2
 #: What comes of a process that has died, or says something that is no answer.
 BROKEN = (OSError, EOFError, ValueError, KeyError, TypeError)
@@ -111,14 +111,16 @@ class ListReader:
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is not None and self._process.poll() is not None:
             self._drop()
-        if self._process is None:
+        if self._process is None and not self._closed:
             self._process = subprocess.Popen(
                 self._program,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 start_new_session=True,  # a Ctrl-C in the operator's terminal is for the service alone
             )
-        if self._closed:
+        if (
+            self._process is None or self._closed
+        ):  # one that has just been started waits for nothing, and `close` ends it
             raise Unavailable(STOPS)
         return self._process
 

@@ -266,6 +266,19 @@ def test_what_dies_or_answers_nonsense_again_and_again_is_told(make, program):
     assert lists.process_id is None
 
 
+def test_what_is_left_of_an_answer_is_never_taken_for_the_next_one(make, monkeypatch):
+    lists = make()
+    lists.read(body_of([FILE]), **MOST)
+    first = lists.process_id
+    with monkeypatch.context() as broken, pytest.raises(MemoryError):
+        broken.setattr(reader, "hear", lambda _: (_ for _ in ()).throw(MemoryError))
+        lists.read(body_of([FILE]), **MOST)
+
+    found = lists.read(b'{"owner": "user:bob"}', **MOST)
+    assert (found.owner, found.checked()) == ("user:bob", None)
+    assert lists.process_id != first
+
+
 def test_a_program_that_cannot_be_started_is_told(make, tmp_path):
     with pytest.raises(Unavailable):
         make((str(tmp_path / "nothing"),)).read(body_of([FILE]), **MOST)

@@ -101,8 +101,12 @@ class ListReader:
         process = self._running()
         assert process.stdin is not None and process.stdout is not None
         self._end_after(MOST_SECONDS, process)
-        say(process.stdin, head, rest=body)
-        frame = hear(process.stdout)
+        try:
+            say(process.stdin, head, rest=body)
+            frame = hear(process.stdout)
+        except BaseException:
+            self._drop()  # what is left in the pipe must never be taken for the answer to somebody else
+            raise
         self._end_after(self._idle_seconds, process)
         if "error" in frame.head:
             raise from_json(frame.head["status"], frame.head)
@@ -118,9 +122,7 @@ class ListReader:
                 stdout=subprocess.PIPE,
                 start_new_session=True,  # a Ctrl-C in the operator's terminal is for the service alone
             )
-        if (
-            self._process is None or self._closed
-        ):  # one that has just been started waits for nothing, and `close` ends it
+        if self._process is None or self._closed:
             raise Unavailable(STOPS)
         return self._process
 

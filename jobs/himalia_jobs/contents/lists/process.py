@@ -22,7 +22,7 @@ def main() -> None:
     os.nice(GIVES_WAY)
     give_memory_back()
     keep_what_is_there()
-    gc.disable()  # what is read has no cycles; looking for them takes as long as reading
+    gc.disable()  # it is asked for after each list; what is read has hardly any cycles
     with (
         contextlib.suppress(BrokenPipeError),
         open(0, "rb", closefd=False) as asked,

@@ -12,6 +12,20 @@ from himalia.errors import FieldError, HimaliaError, Unparsable
 
 Model = TypeVar("Model", bound=BaseModel)
 Plain = dict[str, Any]
+PIECE_BYTES = 64 * 1024  #: counted at once: nobody else goes on meanwhile
+
+
+def has_more_values(body: bytes, most: int) -> bool:
+    """Tell whether a body has more keys, lists or objects; what is in texts counts as well. It is read no further than needed."""
+    keys = lists = objects = 0
+    for at in range(0, len(body), PIECE_BYTES):
+        piece = body[at : at + PIECE_BYTES]
+        keys += piece.count(b'":') + (piece.endswith(b'"') and body[at + PIECE_BYTES : at + PIECE_BYTES + 1] == b":")
+        lists += piece.count(b"[")
+        objects += piece.count(b"{")
+        if max(keys, lists, objects) > most:
+            return True
+    return False
 
 
 def read_as(

@@ -268,7 +268,9 @@ def _spec(request: JobRequest) -> dict[str, Any]:
         spec["command"] = []
     else:
         spec["command"] = _command(request.command)
-    if len(repr(spec)) > LARGEST_SPEC_BYTES:
+    # What is far too large is not written out for it to be measured: others would wait for that.
+    words = sum(map(len, (*spec["command"], *spec["env"], *spec["env"].values())))
+    if words > LARGEST_SPEC_BYTES or len(repr(spec)) > LARGEST_SPEC_BYTES:
         raise FieldError(
             "command", "Command, environment and parameters are larger than 256 KB together. Put them in a file."
         )
@@ -311,7 +313,7 @@ def _env(request: JobRequest) -> dict[str, str]:
     for name, value in request.env.items():
         if not ENV_NAME.fullmatch(name) or "\0" in value:
             raise FieldError(
-                "env", f"{name!r} is no name of an environment variable, or its value has a NUL character."
+                "env", f"{name[:100]!r} is no name of an environment variable, or its value has a NUL character."
             )
     refused = refused_env(request.env)
     if refused:

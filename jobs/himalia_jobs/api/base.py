@@ -24,7 +24,7 @@ from himalia.models.base import to_rfc3339  # noqa: F401  # re-exported for the 
 
 from ..engines.errors import EngineError
 from ..person import READ, Person
-from ..strict_json import Model, read_as
+from ..strict_json import PIECE_BYTES, Model, has_more_values, read_as
 
 if TYPE_CHECKING:
     from ..service import Service
@@ -44,7 +44,7 @@ class HimaliaHandler(HubOAuthenticated, RequestHandler):
     """Base of our handlers. `scope` is what a token needs; reading ones need `custom:jobs:read`."""
 
     scope: ClassVar[str | None] = READ
-    largest_body_bytes: ClassVar[int | None] = 2 * 1024 * 1024  #: more is refused unread; none: what the server takes
+    largest_body_bytes: ClassVar[int | None] = 256 * 1024  #: more is refused unread; none: what the server takes
     person: Person
 
     def initialize(self, service: Service) -> None:
@@ -146,11 +146,17 @@ class HimaliaHandler(HubOAuthenticated, RequestHandler):
     def body_as(self, model: type[Model]) -> Model:
         """Return the request's body; raise Unparsable or FieldError with the field's name."""
         body = self.request.body
-        if self.largest_body_bytes is not None and max(body.count(b'":'), *map(body.count, (b"[", b"{"))) > MOST_VALUES:
+        if self.largest_body_bytes is not None and has_more_values(body, MOST_VALUES):
             raise Unparsable(
                 f"The body has more than {MOST_VALUES:,} lists, objects or keys: no request here has so many."
             )
         return read_as(model, body)
+
+    async def long_body_as(self, model: type[Model]) -> Model:
+        """Return the same of a body that may be long; one that is long is read in a thread, and others are answered meanwhile."""
+        if len(self.request.body) <= PIECE_BYTES:
+            return self.body_as(model)
+        return await asyncio.get_running_loop().run_in_executor(self.service.file_threads, self.body_as, model)
 
     def argument(self, name: str, default: str = "") -> str:
         """Return a query argument, stripped."""

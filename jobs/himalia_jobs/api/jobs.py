@@ -50,6 +50,8 @@ class JobBase(HimaliaHandler):
 class JobsHandler(JobBase):
     """`GET jobs`, `POST jobs`."""
 
+    largest_body_bytes = 2 * 1024 * 1024  # with the difference of a work tree
+
     async def get(self) -> None:
         """List jobs, newest first, a page at a time."""
         person, owner = self.person, self.argument("owner")
@@ -82,7 +84,7 @@ class JobsHandler(JobBase):
     async def post(self) -> None:
         """Submit a job."""
         self.person.need(SUBMIT)
-        request = self.body_as(JobRequest)
+        request = await self.long_body_as(JobRequest)
         job, new = await self.service.submitter.submit(request, self.person, await self.service.nodes())
         if new:
             await self.service.wake()

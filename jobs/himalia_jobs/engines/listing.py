@@ -15,6 +15,9 @@ from pathlib import Path
 
 from ..hostile import DEEPEST, DIRECTORY
 from .base import ArtifactEntry
+from .names import KeptNames
+
+NAMES = KeptNames()
 
 
 class NoCursor(ValueError):
@@ -57,7 +60,7 @@ def entry_of(path: str, state: os.stat_result) -> ArtifactEntry:
 def _in_order(folder: int, prefix: str, depth: int, told: list[str], most: int) -> Iterator[tuple[str, ArtifactEntry]]:
     """Yield what follows the entry that was told last; the directory's descriptor is closed.
 
-    Of a directory with a million names only so many are kept at once; it is read again where more are wanted.
+    Of a directory with a million names only so many are held at once; it is read again where more are wanted.
     """
     try:
         least, names, whole = told[0] if told else "", told[:1], False
@@ -76,25 +79,12 @@ def _in_order(folder: int, prefix: str, depth: int, told: list[str], most: int) 
                 told = []
             if whole:
                 return
-            with os.scandir(folder) as found:
-                names = _smallest((entry.name for entry in found if entry.name > least), most)
+            names = NAMES.after(folder, least, most)
             least, whole = names[-1] if names else "", len(names) < most
     except OSError:
         return
     finally:
         os.close(folder)
-
-
-def _smallest(names: Iterator[str], most: int) -> list[str]:
-    """Return the first names in their order, without keeping many more."""
-    kept: list[str] = []
-    for name in names:
-        kept.append(name)
-        if len(kept) >= 2 * most:
-            kept.sort()
-            del kept[most:]
-    kept.sort()
-    return kept[:most]
 
 
 def _walk(folder: int, prefix: str, depth: int) -> Iterator[ArtifactEntry]:

@@ -7,7 +7,7 @@ from collections import deque
 
 AT_ONCE = 5  #: so many are woken together; of a crowd the others follow
 PAUSE_SECONDS = 0.004  #: one by one, with so long between them for others' requests,
-CROWD = 250  #: or more together where more than so many follow: all hear within about two seconds
+CROWD = 250  #: or more together where more than so many follow: a thousand hear within about two seconds
 
 
 class Changes:
@@ -15,6 +15,7 @@ class Changes:
 
     def __init__(self) -> None:
         self.number = 0
+        self._event = asyncio.Event()  #: for those who hear at once
         self._waiting: dict[asyncio.Future[None], None] = {}  #: in the order in which they came
         self._due: deque[asyncio.Future[None]] = deque()
         self._following = False
@@ -22,12 +23,19 @@ class Changes:
     def tell(self) -> None:
         """Wake all who wait."""
         self.number += 1
+        self._event.set()
+        self._event = asyncio.Event()
         self._due += self._waiting
         self._waiting.clear()
         self._wake()
 
-    async def wait(self, timeout_seconds: float, seen: int | None = None) -> bool:
-        """Wait for a change (after the number `seen`); return False when none came in time."""
+    async def wait(self, timeout_seconds: float, seen: int | None = None, *, in_crowd: bool = False) -> bool:
+        """Wait for a change (after the number `seen`); return False when none came in time.
+
+        Who may be one of a crowd waits for a turn as well; everybody else hears at once.
+        """
+        if not in_crowd:
+            return await self._heard(timeout_seconds, seen)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if seen is not None and seen != self.number:
             self._due.append(turn)
@@ -39,9 +47,19 @@ class Changes:
                 await turn
             return True
         except TimeoutError:
-            return False
+            return seen is not None and seen != self.number
         finally:
             self._waiting.pop(turn, None)
+
+    async def _heard(self, timeout_seconds: float, seen: int | None) -> bool:
+        if seen is not None and seen != self.number:
+            return True
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._event.wait()
+            return True
+        except TimeoutError:
+            return False
 
     def _wake(self) -> None:
         """Wake the first few; the others follow."""

@@ -12,6 +12,7 @@ from himalia.errors import FieldError, HimaliaError, Unparsable
 
 Model = TypeVar("Model", bound=BaseModel)
 Plain = dict[str, Any]
+LONGEST_FIELD = 100  #: of a field's name, which may be anything, in what is said of it
 PIECE_BYTES = 64 * 1024  #: counted at once: nobody else goes on meanwhile
 
 
@@ -61,8 +62,8 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> Plain:
 def _refused(error: ValidationError | RecursionError) -> HimaliaError:
     if isinstance(error, RecursionError):
         return Unparsable("The body is nested too deeply.")
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"]) or "body"
+    first = error.errors(include_input=False)[0]
+    field = ".".join(str(part)[:LONGEST_FIELD] for part in first["loc"])[:LONGEST_FIELD] or "body"
     known = {"extra_forbidden": "is not known here. Check its name, or upgrade", "missing": "is missing"}
     said = known.get(first["type"])
     return FieldError(field, f"{field} {said}." if said else f"{field}: {first['msg']}.")

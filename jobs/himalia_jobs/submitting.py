@@ -269,7 +269,7 @@ def _spec(request: JobRequest) -> dict[str, Any]:
     else:
         spec["command"] = _command(request.command)
     # What is far too large is not written out for it to be measured: others would wait for that.
-    words = sum(map(len, (*spec["command"], *spec["env"], *spec["env"].values())))
+    words = sum(len(word) + 1 for word in (*spec["command"], *spec["env"], *spec["env"].values()))
     if words > LARGEST_SPEC_BYTES or len(repr(spec)) > LARGEST_SPEC_BYTES:
         raise FieldError(
             "command", "Command, environment and parameters are larger than 256 KB together. Put them in a file."

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from pydantic import Field
+
 from .base import Answer, Request
 
 
@@ -39,9 +41,9 @@ class SnapshotRequest(Request):
     With a digest alone: does it have all of the snapshot of that name? If so it is committed; else there is no such snapshot.
     """
 
-    owner: str
+    owner: str = Field(max_length=300)
     manifest: Manifest | None = None
-    digest: str | None = None  #: in the place of a manifest
+    digest: str | None = Field(None, max_length=64)  #: in the place of a manifest
 
 
 class SnapshotView(Answer):

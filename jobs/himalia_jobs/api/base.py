@@ -36,6 +36,7 @@ ANOTHER_PAGE = "The request came from another page. Reload the page and try agai
 #: of each kind, in a body that is read while others wait; a long text has fewer, whatever is in it
 MOST_VALUES = 40_000
 ASK_AGAIN_SECONDS = 60.0  #: on a stream that stays open, who reads it is asked for so often
+LONG_BODY_BYTES = 2 * 1024 * 1024  #: of a job with the difference of a work tree, or with a long command
 STALLED_SECONDS = 120.0  #: after which somebody who takes nothing of what was sent is let go
 STREAM_BYTES = 32 * 1024  #: that the kernel is asked to hold for a reader of events; it takes twice as much
 
@@ -153,7 +154,7 @@ class HimaliaHandler(HubOAuthenticated, RequestHandler):
         return read_as(model, body)
 
     async def long_body_as(self, model: type[Model]) -> Model:
-        """Return the same of a body that may be long; one that is long is read in a thread, and others are answered meanwhile."""
+        """Return the same of a body that may be long; one that is long is read in a thread, and others come between its parts."""
         if len(self.request.body) <= PIECE_BYTES:
             return self.body_as(model)
         return await asyncio.get_running_loop().run_in_executor(self.service.file_threads, self.body_as, model)

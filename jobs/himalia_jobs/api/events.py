@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from tornado.iostream import StreamClosedError
 
@@ -55,7 +55,7 @@ class EventsHandler(HimaliaHandler):
                 line = self.service.line_number
                 await self._send([_written(Event(seq=last, at=from_text(now_text()), kind=EventKind.LEDGER))])
                 continue
-            if not await self.service.changes.wait(KEEP_ALIVE_SECONDS, seen):
+            if not await self.service.changes.wait(KEEP_ALIVE_SECONDS, seen, in_crowd=True):
                 self.write(": keep-alive\n\n")
                 await self.taken()
 
@@ -63,13 +63,13 @@ class EventsHandler(HimaliaHandler):
         """Tell whether an event is for who asks: who sees everybody's jobs is not told everybody's notices."""
         return bool(change["kind"] != EventKind.NOTICE or change["owner_id"] == self.person.id)
 
-    async def _told(self, found: Sequence[Change]) -> Iterator[str]:
+    async def _told(self, found: Sequence[Change]) -> list[str]:
         """Return the events as they are sent, with today's summaries; of several about one job only the last carries it."""
         newest = {_about(one): one["seq"] for one in found}
         kept = [one for one in found if newest[_about(one)] == one["seq"]]
         ids = [one["job_id"] for one in kept if one["kind"] == EventKind.JOB]
         records = await self.service.news.jobs(ids) if ids else {}
-        return (self._text(one, records.get(one["job_id"])) for one in kept)
+        return [self._text(one, records.get(one["job_id"])) for one in kept]
 
     def _text(self, one: Change, job: JobRecord | None) -> str:
         """Return an event as it is sent: one text for all who are told the same of it."""

@@ -15,7 +15,7 @@ from ..runner import request_cancel
 from ..store import jobs
 from ..store.records import AttemptRecord, JobRecord
 from ..views import job_view, summary, told_to
-from .base import HimaliaHandler
+from .base import LONG_BODY_BYTES, HimaliaHandler
 
 log = logging.getLogger(__name__)
 LARGEST_PAGE = 200
@@ -50,7 +50,7 @@ class JobBase(HimaliaHandler):
 class JobsHandler(JobBase):
     """`GET jobs`, `POST jobs`."""
 
-    largest_body_bytes = 2 * 1024 * 1024  # with the difference of a work tree
+    largest_body_bytes = LONG_BODY_BYTES
 
     async def get(self) -> None:
         """List jobs, newest first, a page at a time."""

@@ -95,7 +95,7 @@ class SnapshotsHandler(LongBodyHandler, SnapshotBase):
 
     async def post(self) -> None:
         """Write an open snapshot and name what is missing; or a committed one, of which all is there."""
-        body = self.take_body()  # or what is wrong with it, before anything else
+        body = self.take_body()  # or what is wrong with who sent it, before anything else
         request = await self.in_thread(self.contents.read, body, self.most_values())
         del body
         owner_id = self.person.owner_id(Owner.parse(request.owner))

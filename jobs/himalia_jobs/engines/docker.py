@@ -147,8 +147,8 @@ class LocalEngine(AttemptFiles):
 
     async def tend(self) -> None:
         """Put networks and the packet filter's rules back where somebody took them away, and remove what was left."""
-        await self._bridges.tend()
         await self._remains.tend()
+        await self._bridges.tend()
 
     async def nodes(self) -> list[Node]:
         """Return this machine; what seldom changes is asked for twice a minute."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import threading
 import time
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
 
-KEPT = 100_000  #: names, of all directories together: some ten megabytes
+KEPT_BYTES = 8 * 1024 * 1024  #: of memory, for all directories together
+DIRECTORY_BYTES = 500  #: that one takes beside its names
 MOST_OF_ONE = (
     50_000  #: of a directory with more only as many are held as are asked for, and it is read again for each page
 )
@@ -25,7 +27,7 @@ class KeptNames:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._names: OrderedDict[Key, list[str]] = OrderedDict()
-        self._count = 0
+        self._bytes = 0
 
     def after(self, folder: int, least: str, most: int) -> list[str]:
         """Return the first `most` names of an open directory that come after one, in order; fewer: there are no more."""
@@ -52,9 +54,14 @@ class KeptNames:
             if key in self._names:
                 return
             self._names[key] = names
-            self._count += len(names)
-            while self._count > KEPT:
-                self._count -= len(self._names.popitem(last=False)[1])
+            self._bytes += _taken(names)
+            while self._bytes > KEPT_BYTES:
+                self._bytes -= _taken(self._names.popitem(last=False)[1])
+
+
+def _taken(names: list[str]) -> int:
+    """Return the bytes of memory that a directory's names take."""
+    return DIRECTORY_BYTES + sys.getsizeof(names) + sum(map(sys.getsizeof, names))
 
 
 def _smallest(names: Iterator[str], most: int) -> list[str]:

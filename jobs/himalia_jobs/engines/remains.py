@@ -61,5 +61,8 @@ class Remains:
         except EngineError as error:
             self._refused.add(attempt)
             log.warning("what is left of %s cannot be removed yet: %s", attempt, error)
+        except Exception:
+            self._refused.add(attempt)
+            log.exception("what is left of %s cannot be removed yet", attempt)
         finally:
             del self._tasks[attempt]

@@ -64,6 +64,16 @@ async def test_a_repository_becomes_a_snapshot_and_a_job_that_says_its_commit(wo
     assert listed[0]["source"]["commit"] == commit
 
 
+async def test_a_fetched_job_may_have_as_long_a_command_as_any_other(work, host):
+    host.make("ada/digits").commit(train="print(1)\n")
+    command = 'echo "\n"' * 20_000  # half as long again as JSON
+    assert (await work.ask("POST", "jobs", json=JOB | {"command": command})).status_code == 201
+
+    done = await ended(work, await begun(work, host.url("ada/digits"), command=command))
+
+    assert done["state"] == "done", done
+
+
 async def test_a_job_keeps_its_commit_whatever_happens_to_the_branch_and_so_does_its_rerun(work, host):
     repository = host.make("digits")
     first = repository.commit(train="first")

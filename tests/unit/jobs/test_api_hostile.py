@@ -267,3 +267,15 @@ async def test_a_body_that_means_two_things_or_nothing_is_refused(work: AtWork, 
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unparsable")
     assert (await work.ask("GET", "jobs")).json()["jobs"] == []
+
+
+@pytest.mark.fault(86)
+@pytest.mark.parametrize(
+    "fields",
+    [{"owner": "é" * 300_000}, {"owner": "user:ada", "digest": "é" * 300_000}, {"owner": "user:ada", "é" * 300_000: 1}],
+)
+async def test_what_is_long_and_is_no_list_of_files_is_refused_in_few_words(work, fields):
+    answer = await work.ask("POST", "snapshots", json=fields)
+
+    assert answer.status_code == 422
+    assert len(answer.content) < 2_000

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from docker_api import Container, FakeDockerAPI
+from docker_api import Container, FakeDockerAPI, _error
 
 from himalia.container import Label, container_name
 from himalia.site import Gpus, Site
@@ -216,3 +216,20 @@ async def test_a_removal_that_fails_leaves_nothing_at_work_for_whoever_tries_aga
         await scene.engine.forget(ATTEMPT)
 
     assert cleared == [ATTEMPT]
+
+
+async def test_a_volume_that_is_still_in_use_is_not_taken_for_gone(scene, monkeypatch):
+    monkeypatch.setattr("himalia_jobs.engines.remains.LATER_SECONDS", 0.0)
+    scene.ends(77)
+    scene.record(code=0)
+    assert await scene.end_after(GONE_SECONDS)
+    scene.docker.failures["remove_volume"] = _error(409, "volume is in use")
+
+    await scene.engine.forget(ATTEMPT)
+    await scene.engine._remains.close()
+    assert scene.engine._journal.remains() == [ATTEMPT]
+
+    del scene.docker.failures["remove_volume"]
+    await scene.engine._remains.tend()
+    await scene.engine._remains.close()
+    assert scene.engine._journal.remains() == []

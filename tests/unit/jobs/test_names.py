@@ -56,14 +56,14 @@ def pages(kept: KeptNames, folder: Path, most: int) -> Iterator[list[str]]:
     names=st.sets(st.text("ab-.é~", min_size=1, max_size=4).filter(lambda name: name not in (".", "..")), max_size=20),
     most=st.integers(1, 8),
     most_of_one=st.sampled_from([1, 5, 1000]),
-    kept_names=st.sampled_from([0, 10, 1000]),
+    kept_bytes=st.sampled_from([0, 2_000, 1_000_000]),
 )
-def test_all_names_come_once_and_in_order(tmp_path_factory, names, most, most_of_one, kept_names):
+def test_all_names_come_once_and_in_order(tmp_path_factory, names, most, most_of_one, kept_bytes):
     folder = tmp_path_factory.mktemp("names")
     make(folder, sorted(names))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "MOST_OF_ONE", most_of_one)
-        patch.setattr(module, "KEPT", kept_names)
+        patch.setattr(module, "KEPT_BYTES", kept_bytes)
         patch.setattr(module, "SETTLED_SECONDS", -1.0)
         kept = KeptNames()
 
@@ -99,12 +99,13 @@ def test_what_changed_a_moment_ago_is_not_kept(tmp_path, scans):
     assert len(scans) == 2
 
 
-def test_only_so_many_names_are_kept_and_those_of_the_last_directories(tmp_path, scans, settled, monkeypatch):
-    monkeypatch.setattr(module, "KEPT", 5)
+@pytest.mark.parametrize("names", [["a", "b"], []])
+def test_only_so_much_is_kept_and_that_of_the_last_directories(tmp_path, scans, settled, monkeypatch, names):
+    monkeypatch.setattr(module, "KEPT_BYTES", 2.5 * module._taken(names))
     kept = KeptNames()
     for name in ("one", "two", "three"):
         (tmp_path / name).mkdir()
-        make(tmp_path / name, ["a", "b"])
+        make(tmp_path / name, names)
         next(pages(kept, tmp_path / name, 9))
     next(pages(kept, tmp_path / "three", 9))
     assert len(scans) == 3

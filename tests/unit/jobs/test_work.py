@@ -164,7 +164,7 @@ async def test_a_crowd_is_woken_one_after_the_other_and_nobody_is_left():
     woken, between = [], []
 
     async def wait(number):
-        assert await changes.wait(10, seen=changes.number)
+        assert await changes.wait(10, seen=changes.number, in_crowd=True)
         woken.append(number)
 
     waiting = [asyncio.create_task(wait(number)) for number in range(4 * AT_ONCE + 1)]
@@ -182,23 +182,23 @@ async def test_a_crowd_is_woken_one_after_the_other_and_nobody_is_left():
 
 async def test_who_looks_again_at_once_waits_for_a_turn_behind_the_crowd():
     changes = Changes()
-    crowd = [asyncio.create_task(changes.wait(10)) for _ in range(2 * AT_ONCE)]
+    crowd = [asyncio.create_task(changes.wait(10, in_crowd=True)) for _ in range(2 * AT_ONCE)]
     await asyncio.sleep(0)
     seen = changes.number
     changes.tell()
 
-    assert await changes.wait(10, seen)
+    assert await changes.wait(10, seen, in_crowd=True)
 
     assert all(one.done() for one in crowd)
 
 
 async def test_who_gives_up_takes_nobodys_turn():
     changes = Changes()
-    gone = [asyncio.create_task(changes.wait(10)) for _ in range(AT_ONCE)]
+    gone = [asyncio.create_task(changes.wait(10, in_crowd=True)) for _ in range(AT_ONCE)]
     await asyncio.sleep(0)
     for one in gone:
         one.cancel()
-    stays = asyncio.create_task(changes.wait(10))
+    stays = asyncio.create_task(changes.wait(10, in_crowd=True))
     await asyncio.sleep(0)
 
     changes.tell()
@@ -209,7 +209,7 @@ async def test_who_gives_up_takes_nobodys_turn():
 
 async def test_of_a_thousand_the_last_hears_within_about_two_seconds():
     changes = Changes()
-    waiting = [asyncio.create_task(changes.wait(60)) for _ in range(1_000)]
+    waiting = [asyncio.create_task(changes.wait(60, in_crowd=True)) for _ in range(1_000)]
     await asyncio.sleep(0)
     steps = []
     changes._go_on = lambda most, go_on=changes._go_on: (steps.append(most), go_on(most))  # type: ignore[method-assign]
@@ -218,3 +218,27 @@ async def test_of_a_thousand_the_last_hears_within_about_two_seconds():
     await asyncio.gather(*waiting)
 
     assert len(steps) * PAUSE_SECONDS < 3
+
+
+async def test_who_waits_alone_hears_before_the_crowd_has_heard():
+    changes = Changes()
+    crowd = [asyncio.create_task(changes.wait(10, in_crowd=True)) for _ in range(4 * AT_ONCE)]
+    alone = asyncio.create_task(changes.wait(10))
+    await asyncio.sleep(0)
+
+    changes.tell()
+
+    assert await alone
+    assert not all(one.done() for one in crowd)
+    assert await asyncio.gather(*crowd) == [True] * len(crowd)
+
+
+async def test_a_change_whose_turn_does_not_come_in_time_is_a_change_all_the_same():
+    changes = Changes()
+    seen = changes.number
+    crowd = [asyncio.create_task(changes.wait(10, in_crowd=True)) for _ in range(4 * AT_ONCE)]
+    await asyncio.sleep(0)
+    changes.tell()
+
+    assert await changes.wait(0.0, seen, in_crowd=True)
+    assert await asyncio.gather(*crowd) == [True] * len(crowd)

@@ -25,14 +25,14 @@ Result = TypeVar("Result")
 PROGRAM = (sys.executable, "-P", "-m", "himalia_jobs.contents.lists.process")
 LONG_BYTES = 256 * 1024  #: some thousand files: Python reads them as JSON within two milliseconds
 IDLE_SECONDS = 300.0  #: after which the process ends; a new one is there within half a second
-MOST_SECONDS = 900.0  #: for one list: a million files take ten seconds where nobody else is at work
+MOST_SECONDS = 120.0  #: for one list: a million files take ten seconds where nobody else is at work
 TRIES = 2
 #: What comes of a process that has died, or says something that is no answer.
 BROKEN = (OSError, EOFError, ValueError, KeyError, TypeError)
 STOPS = "The platform is stopping. Send the list of files again in a moment."
 ENDED = (
     "The list of files could not be read: what reads long lists has ended twice. Try again in a moment; if that does not "
-    "help, leave some files out, and tell an administrator."
+    "help, tell an administrator, or submit fewer files."
 )
 
 

@@ -6,8 +6,8 @@ import asyncio
 from collections import deque
 
 AT_ONCE = 5  #: so many are woken together; of a crowd the others follow
-PAUSE_SECONDS = 0.004  #: one by one, with so long between them for others' requests,
-CROWD = 250  #: or more together where more than so many follow: a thousand hear within about two seconds
+PAUSE_SECONDS = 0.005  #: one by one, with so long between them for others' requests,
+CROWD = 250  #: or more together where more than so many follow: a thousand hear within some three seconds
 
 
 class Changes:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -18,7 +19,6 @@ from measuring import Bound, Report, main, own_service
 from measuring.probe import Probe
 
 import himalia
-from himalia.states import JobState
 
 if TYPE_CHECKING:
     from own_service import OwnService
@@ -124,9 +124,9 @@ def inputs(
 def hold_gpus(service: OwnService) -> None:
     """Let somebody's job have all GPUs: who asks for one waits in line, and no container is started for it."""
     client = service.client("ada")
-    job = himalia.submit(None, command=["sleep", "3600"], project="holds", gpus=str(GPUS), cpus=0.1, client=client)
-    while job.refresh().state is not JobState.RUNNING:
-        time.sleep(CALM_SECONDS)
+    command = ["sh", "-c", "echo held; sleep 3600"]
+    job = himalia.submit(None, command=command, project="holds", gpus=str(GPUS), cpus=0.1, client=client)
+    assert list(islice(job.log(follow=True), 1)), job.refresh().sentence
 
 
 def answered(service: OwnService, work: Callable[[], None]) -> float:

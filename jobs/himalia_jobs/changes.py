@@ -15,18 +15,19 @@ class Changes:
 
     def __init__(self) -> None:
         self.number = 0
-        self._event = asyncio.Event()  #: for those who hear at once
-        self._waiting: dict[asyncio.Future[None], None] = {}  #: in the order in which they came
+        self._alone: dict[asyncio.Future[None], None] = {}  #: in the order in which they came
+        self._crowd: dict[asyncio.Future[None], None] = {}
         self._due: deque[asyncio.Future[None]] = deque()
         self._following = False
 
     def tell(self) -> None:
         """Wake all who wait."""
         self.number += 1
-        self._event.set()
-        self._event = asyncio.Event()
-        self._due += self._waiting
-        self._waiting.clear()
+        for turn in self._alone:
+            _give(turn)
+        self._due += self._crowd
+        self._alone.clear()
+        self._crowd.clear()
         self._wake()
 
     async def wait(self, timeout_seconds: float, seen: int | None = None, *, in_crowd: bool = False) -> bool:
@@ -34,14 +35,16 @@ class Changes:
 
         Who may be one of a crowd waits for a turn as well; everybody else hears at once.
         """
-        if not in_crowd:
-            return await self._heard(timeout_seconds, seen)
+        came = seen is not None and seen != self.number
+        if came and not in_crowd:
+            return True
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if seen is not None and seen != self.number:
+        waiting = self._crowd if in_crowd else self._alone
+        if came:
             self._due.append(turn)
             self._wake()
         else:
-            self._waiting[turn] = None
+            waiting[turn] = None
         try:
             async with asyncio.timeout(timeout_seconds):
                 await turn
@@ -49,17 +52,7 @@ class Changes:
         except TimeoutError:
             return seen is not None and seen != self.number
         finally:
-            self._waiting.pop(turn, None)
-
-    async def _heard(self, timeout_seconds: float, seen: int | None) -> bool:
-        if seen is not None and seen != self.number:
-            return True
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                await self._event.wait()
-            return True
-        except TimeoutError:
-            return False
+            waiting.pop(turn, None)
 
     def _wake(self) -> None:
         """Wake the first few; the others follow."""
@@ -70,10 +63,15 @@ class Changes:
         """Wake the next ones, and go on until nobody is left."""
         woken = 0
         while self._due and woken < most:
-            turn = self._due.popleft()
-            if not turn.done():  # one that is has given up
-                turn.set_result(None)
-                woken += 1
+            woken += _give(self._due.popleft())
         self._following = woken > 0
         if woken:
             asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._go_on, 1 + len(self._due) // CROWD)
+
+
+def _give(turn: asyncio.Future[None]) -> bool:
+    """Wake somebody, unless they have given up."""
+    if turn.done():
+        return False
+    turn.set_result(None)
+    return True

@@ -147,7 +147,7 @@ class HimaliaHandler(HubOAuthenticated, RequestHandler):
     def body_as(self, model: type[Model]) -> Model:
         """Return the request's body; raise Unparsable or FieldError with the field's name."""
         body = self.request.body
-        if self.largest_body_bytes is not None and has_more_values(body, MOST_VALUES):
+        if has_more_values(body, MOST_VALUES):
             raise Unparsable(
                 f"The body has more than {MOST_VALUES:,} lists, objects or keys: no request here has so many."
             )

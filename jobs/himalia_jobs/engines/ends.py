@@ -78,9 +78,8 @@ class Ends:
         self._lives.begun(spec.attempt, labels(spec, installation), container_name(installation, spec.attempt))
         if not self._looked and not await self._in_thread(self._pulse.sees):
             self._looked = True
-            return await self._asked(
-                spec.attempt
-            )  # while it runs: an end that is missed is only found where processes are seen
+            # While it runs: an end that is missed is only found where processes are seen.
+            return await self._asked(spec.attempt)
         return await self.now(spec.attempt)
 
     async def must_be_over(self, attempt: str, entry: Entry | None) -> None:

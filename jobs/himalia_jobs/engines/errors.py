@@ -43,10 +43,6 @@ class Finished(EngineError):
         self.exit = exit
 
 
-class InUse(EngineError):
-    """What is to be removed is still in use: try again later."""
-
-
 class ImageMissing(EngineError):
     """The image is not on the node."""
 

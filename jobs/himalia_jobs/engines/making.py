@@ -24,7 +24,6 @@ from .errors import (
     BrokenOff,
     EngineError,
     ImageMissing,
-    InUse,
     NetworkMissing,
     NoSpace,
     StartFailed,
@@ -200,26 +199,29 @@ class Maker:
                     await self._in_thread(lift_cpu_limit, launcher)
 
     async def remove(self, attempt: str) -> None:
-        """Remove container and volume, whether they are there or not; a volume in use stays."""
-        await self.remove_container(attempt)
-        with contextlib.suppress(InUse):
-            await self.remove_volume(attempt)
+        """Remove container and volume, whether they are there or not; what is in use stays."""
+        await self._gone("remove_container", self._name(attempt), force=True)
+        await self._gone("remove_volume", volume_name(self.installation, attempt))
 
     async def remove_container(self, attempt: str) -> None:
-        """Remove the container, whether it is there or not."""
+        """Remove the container, whether it is there or not; raise Unknown while the Engine is at it already."""
+        if not await self._gone("remove_container", self._name(attempt), force=True):
+            raise Unknown("the Docker Engine is removing the container already")
+
+    async def remove_volume(self, attempt: str) -> None:
+        """Remove the volume of one whose container is gone, whether it is there or not; raise EngineError while it is in use."""
+        if not await self._gone("remove_volume", volume_name(self.installation, attempt)):
+            raise EngineError("the volume is still in use")
+
+    async def _gone(self, method: str, name: str, **options: Any) -> bool:
+        """Remove something; return False where it is in use."""
         try:
-            await self.docker("remove_container", self._name(attempt), force=True)
+            await self.docker(method, name, **options)
         except APIError as error:
             if not is_missing(error) and not is_conflict(error):
                 raise EngineError(said(error)) from error
-
-    async def remove_volume(self, attempt: str) -> None:
-        """Remove the volume of one whose container is gone, whether it is there or not; raise InUse where that is not gone yet."""
-        try:
-            await self.docker("remove_volume", volume_name(self.installation, attempt))
-        except APIError as error:
-            if not is_missing(error):
-                raise (InUse if is_conflict(error) else EngineError)(said(error)) from error
+            return is_missing(error)
+        return True
 
     def _body(
         self, spec: LaunchSpec, devices: Sequence[Mapping[str, Any]], ulimits: Sequence[Mapping[str, object]]

@@ -61,7 +61,7 @@ class Remains:
         except EngineError as error:
             self._refused.add(attempt)
             log.warning("what is left of %s cannot be removed yet: %s", attempt, error)
-        except Exception:
+        except Exception:  # nobody awaits this; whatever it was, it is tried again
             self._refused.add(attempt)
             log.exception("what is left of %s cannot be removed yet", attempt)
         finally:

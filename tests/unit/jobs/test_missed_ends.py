@@ -19,7 +19,7 @@ from himalia_gpus.supervisor import watch_for
 from himalia_jobs.bootclock import BootClock
 from himalia_jobs.engines.base import Exit, ExitReason, Phase
 from himalia_jobs.engines.docker import LocalEngine
-from himalia_jobs.engines.errors import EngineError, Refused
+from himalia_jobs.engines.errors import EngineError, Refused, Unknown
 from himalia_jobs.engines.pulse import GONE_SECONDS, GONE_WITHOUT_WORD_SECONDS
 from himalia_jobs.layout import DataLayout
 
@@ -216,6 +216,21 @@ async def test_a_removal_that_fails_leaves_nothing_at_work_for_whoever_tries_aga
         await scene.engine.forget(ATTEMPT)
 
     assert cleared == [ATTEMPT]
+
+
+async def test_a_job_is_not_over_while_the_engine_still_removes_its_container(scene):
+    scene.ends(77)
+    scene.record(code=0)
+    assert await scene.end_after(GONE_SECONDS)
+    scene.docker.failures["remove_container"] = _error(409, "removal is already in progress")
+
+    with pytest.raises(Unknown):
+        await scene.engine.forget(ATTEMPT)
+
+    assert not scene.engine._journal.find(ATTEMPT).forgotten
+    del scene.docker.failures["remove_container"]
+    await scene.engine.forget(ATTEMPT)
+    assert scene.docker.containers_by_id == {}
 
 
 async def test_a_volume_that_is_still_in_use_is_not_taken_for_gone(scene, monkeypatch):

@@ -33,7 +33,7 @@ def refused(path: str, roots: Roots) -> str:
     ("path", "project"),
     [
         ("work", "work"),
-        ("/work/", "work"),
+        ("/team/nlp/", "nlp"),
         ("./work", "work"),
         ("", "home"),
         ("storage", "storage"),

@@ -6,6 +6,7 @@ that lives for months gives back in part only.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import subprocess
 import sys
@@ -141,11 +142,10 @@ class ListReader:
         if process is None:
             return
         _kill(process)
-        for pipe in (process.stdin, process.stdout):
-            try:
-                pipe.close()  # type: ignore[union-attr]  # both are there
-            except OSError:  # what was not sent is not wanted any more
-                pass
+        assert process.stdin is not None and process.stdout is not None
+        process.stdout.close()
+        with contextlib.suppress(OSError):  # what was not sent is not wanted any more
+            process.stdin.close()
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -14,9 +14,13 @@ SWITCH_SECONDS = 0.001
 YOUNG, MIDDLE, OLD = 10_000, 20, 20  #: objects made before they are looked through; a long list makes a million
 
 #: glibc's mallopt(3): from this size on memory is the kernel's own, and goes back to it whole. Left to itself glibc raises it
-#: with the first block that is freed, and keeps the large blocks of bodies between small things for ever.
-MMAP_THRESHOLD, OWN_BYTES = -3, 256 * 1024
-ARENA_MAX, ARENAS = -8, 4  #: places from which threads take memory; each keeps what it had at its most
+#: with the first block that is freed, and keeps the large blocks of long lists between small things for ever.
+MMAP_THRESHOLD, OWN_BYTES = -3, 2 * 1024 * 1024
+#: So much may lie free at the end of a place. The bodies of requests come and go there: to have a megabyte from the kernel anew
+#: takes a third of a millisecond, ten times as long as to fill it, and all wait meanwhile.
+TRIM_THRESHOLD, FREE_BYTES = -1, 4 * 1024 * 1024
+RETURN_SECONDS = 1.0  #: between two looks for free memory: where there is none it takes a hundredth of a millisecond
+ARENA_MAX, ARENAS = -8, 2  #: places from which threads take memory; each keeps what it had at its most
 
 
 def allow_many_files() -> None:
@@ -32,7 +36,14 @@ def give_memory_back() -> None:
     with contextlib.suppress(AttributeError, OSError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(MMAP_THRESHOLD, OWN_BYTES)
+        mallopt(TRIM_THRESHOLD, FREE_BYTES)
         mallopt(ARENA_MAX, ARENAS)
+
+
+def return_free_memory() -> None:
+    """Return what lies free between what is used: after a crowd of long bodies that is most of what they took."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(FREE_BYTES)
 
 
 def answer_soon() -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from functools import lru_cache
+from json import JSONEncoder
 from urllib.parse import quote
 
 from tornado.iostream import StreamClosedError
@@ -12,10 +15,11 @@ from tornado.iostream import StreamClosedError
 from himalia.errors import FieldError, NotFound, TooLarge
 from himalia.harmless import STEERING
 from himalia.ids import attempt_id
-from himalia.models import Artifact, ArtifactList
+from himalia.models import ArtifactList
 from himalia.states import FINAL_STATES
 from himalia.units import format_size
 
+from ..engines.base import ArtifactEntry
 from ..engines.listing import NoCursor
 from ..store.records import JobRecord
 from .jobs import JobBase
@@ -26,6 +30,7 @@ from .zipstream import ZipStream
 BLOCK_BYTES = 1024 * 1024
 PAGE = 10_000  #: entries of a list
 LARGEST_PAGE = 50_000
+_quoted = JSONEncoder(ensure_ascii=False).encode
 
 #: What a browser may show inside Lab; everything else is octets.
 SAFE_TYPES = {
@@ -127,6 +132,22 @@ class DownloadBase(JobBase):
         return attempt_id(job.id, number)
 
 
+def page_text(page: ArtifactList, entries: Iterable[ArtifactEntry]) -> str:
+    """Return a page, which has no artifacts yet, with these as JSON: what the models write, in a fifth of the time."""
+    listed = ",".join(
+        f'{{"path":{_quoted(path)},"type":"{kind}","size_bytes":{size_bytes},'
+        f'"modified_at":"{_second(ms // 1000)}.{ms % 1000:03}Z"}}'
+        for path, kind, size_bytes, ms in entries
+    )
+    return f'{page.model_dump_json(exclude={"artifacts"})[:-1]},"artifacts":[{listed}]}}'
+
+
+@lru_cache(maxsize=64)  # what a job leaves, it leaves in few seconds
+def _second(seconds: int) -> str:
+    """Return a second since 1970 as RFC 3339, without its end."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 class ArtifactsHandler(DownloadBase):
     """`GET jobs/{id}/artifacts`."""
 
@@ -142,18 +163,15 @@ class ArtifactsHandler(DownloadBase):
             entries, cursor = await self.service.engine.artifacts(attempt, limit, self.argument("cursor"))
         except NoCursor as error:
             raise FieldError("cursor", "It must be the cursor of a page of this list.") from error
-        live = job.state not in FINAL_STATES
-
-        def listed() -> ArtifactList:
-            found = tuple(
-                Artifact(path=one.path, type=one.type, size_bytes=one.size_bytes, modified_at=one.modified_at)
-                for one in entries
-            )
-            return ArtifactList(
-                attempt=attempt, live=live, truncated=bool(cursor), cursor=cursor or None, artifacts=found
-            )
-
-        await self.answer_long(listed)
+        page = ArtifactList(
+            attempt=attempt,
+            live=job.state not in FINAL_STATES,
+            truncated=bool(cursor),
+            cursor=cursor or None,
+            artifacts=(),
+        )
+        loop = asyncio.get_running_loop()
+        self.answer_text(await loop.run_in_executor(self.service.file_threads, page_text, page, entries))
 
 
 class ArtifactHandler(DownloadBase):

@@ -9,7 +9,6 @@ import logging
 import socket
 import struct
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -24,7 +23,7 @@ from himalia.models.base import to_rfc3339  # noqa: F401  # re-exported for the 
 
 from ..engines.errors import EngineError
 from ..person import READ, Person
-from ..strict_json import PIECE_BYTES, Model, has_more_values, read_as
+from ..strict_json import Model, has_more_values, read_as
 
 if TYPE_CHECKING:
     from ..service import Service
@@ -36,7 +35,6 @@ ANOTHER_PAGE = "The request came from another page. Reload the page and try agai
 #: of each kind, in a body that is read while others wait; a long text has fewer, whatever is in it
 MOST_VALUES = 40_000
 ASK_AGAIN_SECONDS = 60.0  #: on a stream that stays open, who reads it is asked for so often
-LONG_BODY_BYTES = 2 * 1024 * 1024  #: of a job with the difference of a work tree, or with a long command
 STALLED_SECONDS = 120.0  #: after which somebody who takes nothing of what was sent is let go
 STREAM_BYTES = 32 * 1024  #: that the kernel is asked to hold for a reader of events; it takes twice as much
 
@@ -144,20 +142,14 @@ class HimaliaHandler(HubOAuthenticated, RequestHandler):
         """Return the name of who asks, for tornado's log."""
         return self.person.name if hasattr(self, "person") else None
 
-    def body_as(self, model: type[Model]) -> Model:
-        """Return the request's body; raise Unparsable or FieldError with the field's name."""
-        body = self.request.body
+    def body_as(self, model: type[Model], body: bytes | bytearray | None = None) -> Model:
+        """Return the request's body, or another that came with it; raise Unparsable or FieldError with the field's name."""
+        body = self.request.body if body is None else body
         if has_more_values(body, MOST_VALUES):
             raise Unparsable(
                 f"The body has more than {MOST_VALUES:,} lists, objects or keys: no request here has so many."
             )
         return read_as(model, body)
-
-    async def long_body_as(self, model: type[Model]) -> Model:
-        """Return the same of a body that may be long; one that is long is read in a thread, and others come between its parts."""
-        if len(self.request.body) <= PIECE_BYTES:
-            return self.body_as(model)
-        return await asyncio.get_running_loop().run_in_executor(self.service.file_threads, self.body_as, model)
 
     def argument(self, name: str, default: str = "") -> str:
         """Return a query argument, stripped."""
@@ -175,14 +167,11 @@ class HimaliaHandler(HubOAuthenticated, RequestHandler):
 
     def answer(self, body: BaseModel | dict[str, Any], status: int = 200) -> None:
         """Send a model as JSON."""
-        self.set_status(status)
-        self.set_header("Content-Type", "application/json")
-        self.finish(body.model_dump_json() if isinstance(body, BaseModel) else json.dumps(body))
+        self.answer_text(body.model_dump_json() if isinstance(body, BaseModel) else json.dumps(body), status)
 
-    async def answer_long(self, make: Callable[[], BaseModel]) -> None:
-        """Send a model with very many parts as JSON; it is made and written out in a thread, and others are answered meanwhile."""
-        loop = asyncio.get_running_loop()
-        text = await loop.run_in_executor(self.service.file_threads, lambda: make().model_dump_json())
+    def answer_text(self, text: str, status: int = 200) -> None:
+        """Send what is JSON already."""
+        self.set_status(status)
         self.set_header("Content-Type", "application/json")
         self.finish(text)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import socket
 from collections.abc import Awaitable
 from typing import Any
 
@@ -14,19 +17,83 @@ PART_BYTES = 1024 * 1024  #: of a body, at once: in smaller parts the way to the
 READ_BYTES = 64 * 1024
 
 
-class BodyStream(IOStream):
-    """A connection that reads the parts of a body into one buffer, where somebody has given it one."""
+#: Of a body, before it is looked at again: who sends byte by byte keeps the kernel at work, and nobody waiting.
+LEAST_BYTES = 8 * 1024
+MOST_LENT, MOST_SPARE = 16, 4
 
-    buffer: memoryview | None = None
+
+class Buffers:
+    """Buffers of one part each; few are lent at once, so that a crowd of senders takes no crowd of them."""
+
+    def __init__(self) -> None:
+        self._spare: list[memoryview] = []
+        self._lent = 0
+
+    def lend(self) -> memoryview | None:
+        """Return a buffer; none where many have one."""
+        if self._lent == MOST_LENT:
+            return None
+        self._lent += 1
+        return self._spare.pop() if self._spare else memoryview(bytearray(PART_BYTES))
+
+    def take_back(self, buffer: memoryview, *, is_read: bool = False) -> None:
+        """Have a buffer for others; one that is still read from is nobody's any more."""
+        self._lent -= 1
+        if not is_read and len(self._spare) < MOST_SPARE:
+            self._spare.append(buffer)
+
+
+BUFFERS = Buffers()
+
+
+class BodyStream(IOStream):
+    """A connection that reads the parts of a body into a lent buffer, where its handler takes them as views."""
+
+    in_views = False
+    buffer: memoryview | None = None  #: while somebody has views of it
+    _least = 1
 
     def read_bytes(self, num_bytes: int, partial: bool = False) -> Awaitable[Any]:
-        """Read so many bytes, or (partial) those that are there; with a buffer these are a view of it, until the next are read."""
-        if partial and self.buffer is not None:
-            return self._read_part(self.buffer[:num_bytes])
+        """Read so many bytes, or (partial) a good part of them; in views these are of one buffer, until the next are read."""
+        self._wake_at(min(num_bytes, LEAST_BYTES) if partial else 1)
+        if partial and self.in_views and (part := self._part_that_is_there(num_bytes)):
+            return part
         return super().read_bytes(num_bytes, partial)
 
-    async def _read_part(self, room: memoryview) -> memoryview:
-        return room[: await self.read_into(room, partial=True)]  # type: ignore[arg-type]  # any buffer does
+    def read_until(self, delimiter: bytes, max_bytes: int | None = None) -> Awaitable[bytes]:
+        """Read to the end of a line."""
+        self._wake_at(1)
+        return super().read_until(delimiter, max_bytes)
+
+    def read_until_regex(self, regex: bytes, max_bytes: int | None = None) -> Awaitable[bytes]:
+        """Read to the end of a head."""
+        self._wake_at(1)
+        return super().read_until_regex(regex, max_bytes)
+
+    def _wake_at(self, least: int) -> None:
+        """Have the kernel tell of no fewer bytes than these, which must be sure to come, or of the end."""
+        if least != self._least:
+            self._least = least
+            with contextlib.suppress(OSError):  # the connection is gone, which reading tells
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, least)
+
+    def _part_that_is_there(self, num_bytes: int) -> Awaitable[memoryview] | None:
+        """Return bytes that have come already, in a buffer; who is waited for has none."""
+        if self.closed() or len(self._read_buffer):
+            return None  # the end is told, and what has come with the head is read, as usual
+        buffer, self.buffer = self.buffer or BUFFERS.lend(), None
+        if buffer is None:
+            return None
+        length = None
+        with contextlib.suppress(OSError):  # the connection is gone, which is told where it is read from as usual
+            length = self.read_from_fd(buffer[:num_bytes])
+        if not length:
+            BUFFERS.take_back(buffer)
+            return None
+        self.buffer = buffer
+        part: asyncio.Future[memoryview] = asyncio.get_running_loop().create_future()
+        part.set_result(buffer[:length])
+        return part
 
 
 class BodyServer(HTTPServer):
@@ -38,21 +105,15 @@ class BodyServer(HTTPServer):
         super().handle_stream(own, address)
 
 
-#: Buffers that nobody has: a connection that was cut keeps its own until Python looks for garbage, which may be long.
-_spare: list[memoryview] = []
-MOST_SPARE = 8
-
-
-def lend_buffer(connection: HTTPConnection | None, length: int) -> None:
-    """Have a body of so many bytes come in views of one buffer: its handler is done with each before it takes the next."""
+def take_views(connection: HTTPConnection | None) -> None:
+    """Have a body come in views of a buffer: its handler is done with each before it takes the next."""
     if isinstance(stream := getattr(connection, "stream", None), BodyStream):
-        whole = length >= PART_BYTES
-        stream.buffer = _spare.pop() if whole and _spare else memoryview(bytearray(min(PART_BYTES, length)))
+        stream.in_views = True
 
 
-def take_buffer_back(connection: HTTPConnection | None, *, is_read: bool = False) -> None:
+def take_no_more(connection: HTTPConnection | None, *, is_read: bool = False) -> None:
     """Read what else comes as usual. Somebody else may get the buffer, unless it is still read from."""
     if isinstance(stream := getattr(connection, "stream", None), BodyStream):
-        buffer, stream.buffer = stream.buffer, None
-        if buffer is not None and not is_read and len(buffer) == PART_BYTES and len(_spare) < MOST_SPARE:
-            _spare.append(buffer)
+        buffer, stream.buffer, stream.in_views = stream.buffer, None, False
+        if buffer is not None:
+            BUFFERS.take_back(buffer, is_read=is_read)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from tornado.web import stream_request_body
+
 from himalia.models import FetchRequest
 
 from ..person import SUBMIT
-from .base import LONG_BODY_BYTES, HimaliaHandler
+from .base import HimaliaHandler
+from .long_bodies import LongBodyHandler
 
 
-class FetchesHandler(HimaliaHandler):
+@stream_request_body
+class FetchesHandler(LongBodyHandler):
     """`POST fetches`: fetch a repository, and submit its files as a job."""
 
     scope = SUBMIT
-    largest_body_bytes = LONG_BODY_BYTES
 
     async def post(self) -> None:
         """Begin; what is wrong with the address or the job is told at once."""
-        request = await self.long_body_as(FetchRequest)
+        request = await self.long_body_as(FetchRequest, self.take_body())
         fetch, new = await self.service.fetches.begin(request, self.person, await self.service.nodes())
         self.answer(fetch.view(), status=201 if new else 200)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from tornado.web import stream_request_body
+
 from himalia.errors import Busy, FieldError, Forbidden, NotFound
 from himalia.models import ExtendRequest, JobPage, JobRequest, MoveRequest
 from himalia.owners import Owner
@@ -15,7 +17,8 @@ from ..runner import request_cancel
 from ..store import jobs
 from ..store.records import AttemptRecord, JobRecord
 from ..views import job_view, summary, told_to
-from .base import LONG_BODY_BYTES, HimaliaHandler
+from .base import HimaliaHandler
+from .long_bodies import LongBodyHandler
 
 log = logging.getLogger(__name__)
 LARGEST_PAGE = 200
@@ -47,10 +50,9 @@ class JobBase(HimaliaHandler):
         return self.service.disks.sentence(attempt.id) or self.service.shares.sentence(attempt.lease_id)
 
 
-class JobsHandler(JobBase):
+@stream_request_body
+class JobsHandler(LongBodyHandler, JobBase):
     """`GET jobs`, `POST jobs`."""
-
-    largest_body_bytes = LONG_BODY_BYTES
 
     async def get(self) -> None:
         """List jobs, newest first, a page at a time."""
@@ -83,8 +85,9 @@ class JobsHandler(JobBase):
 
     async def post(self) -> None:
         """Submit a job."""
+        body = self.take_body()  # or what is wrong with who sent it, before anything else
         self.person.need(SUBMIT)
-        request = await self.long_body_as(JobRequest)
+        request = await self.long_body_as(JobRequest, body)
         job, new = await self.service.submitter.submit(request, self.person, await self.service.nodes())
         if new:
             await self.service.wake()

@@ -5,10 +5,16 @@ Any other body is small (`largest_body_bytes`), and is there before anybody is a
 
 from __future__ import annotations
 
+import asyncio
+
 from himalia.errors import HimaliaError, TooLarge
 from himalia.units import format_size
 
+from ..strict_json import PIECE_BYTES, Model
 from .base import HimaliaHandler
+from .body_streams import take_no_more, take_views
+
+JOB_BYTES = 2 * 1024 * 1024  #: of a job with the difference of a work tree, or with a long command
 
 
 def length_of(header: str) -> int:
@@ -19,12 +25,16 @@ def length_of(header: str) -> int:
 class LongBodyHandler(HimaliaHandler):
     """Base of handlers that are streamed to, and take a `POST` with a long body."""
 
-    largest_body_bytes = None  # it is set once it is known who asks
     failure: HimaliaError | None = None
 
+    @property
     def most_bytes(self) -> int:
-        """Return how long the body may be."""
-        raise NotImplementedError
+        """How long the body may be."""
+        return JOB_BYTES
+
+    def too_long(self) -> str:
+        """Return what is said of a body that is longer."""
+        return f"This is longer than {format_size(self.most_bytes)}: what a job is told belongs into its files."
 
     async def prepare(self) -> None:
         """Find out who asks before the body is kept; who is refused hears it after what they send."""
@@ -35,18 +45,38 @@ class LongBodyHandler(HimaliaHandler):
             if self.request.method != "POST":
                 raise
             self.failure = error
-        if length_of(self.request.headers.get("Content-Length", "")) > self.most_bytes():
-            raise TooLarge(f"The list of files is longer than {format_size(self.most_bytes())}. Leave some files out.")
-        self.request.connection.set_max_body_size(self.most_bytes())  # type: ignore[union-attr]  # a real one
+        if self.request.method != "POST":
+            return
+        length = length_of(self.request.headers.get("Content-Length", ""))
+        if length > self.most_bytes:
+            raise TooLarge(self.too_long())
+        self.request.connection.set_max_body_size(self.most_bytes)  # type: ignore[union-attr]  # a real one
+        if length:  # small pieces of another body are put together by tornado before they come
+            take_views(self.request.connection)
 
-    def data_received(self, chunk: bytes) -> None:
+    def data_received(self, chunk: bytes | memoryview) -> None:
         """Keep the next bytes of somebody who may send them."""
-        if self.failure is None:
+        if self.failure is None and self.request.method == "POST":
             self._collected += chunk
 
     def take_body(self) -> bytearray:
         """Return what came, and keep nothing of it; raise what is wrong with who sent it."""
         if self.failure is not None:
             raise self.failure
+        take_no_more(self.request.connection)
         body, self._collected = self._collected, bytearray()
         return body
+
+    async def long_body_as(self, model: type[Model], body: bytearray) -> Model:
+        """Return a body as `body_as` does; one that is long is read in a thread, and others come between its parts."""
+        if len(body) <= PIECE_BYTES:
+            return self.body_as(model, body)
+        return await asyncio.get_running_loop().run_in_executor(self.service.file_threads, self.body_as, model, body)
+
+    def on_finish(self) -> None:
+        """Take no more."""
+        take_no_more(self.request.connection)
+
+    def on_connection_close(self) -> None:
+        """Take no more when the sender is gone."""
+        take_no_more(self.request.connection)

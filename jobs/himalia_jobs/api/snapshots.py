@@ -16,6 +16,7 @@ from himalia.models import SnapshotView
 from himalia.owners import Owner
 from himalia.snapshot.chunks import LAYOUTS
 from himalia.snapshot.wire import can_squeeze
+from himalia.units import format_size
 
 from ..contents import Accepted, ContentStore, PackReceiver, ReadList
 from ..contents.manifests import DIGEST
@@ -24,11 +25,12 @@ from ..person import SUBMIT
 from ..store import snapshots
 from ..store.records import SnapshotRecord
 from .base import HimaliaHandler
-from .body_streams import lend_buffer, take_buffer_back
+from .body_streams import take_no_more, take_views
 from .long_bodies import LongBodyHandler, length_of
 
 Result = TypeVar("Result")
-DROPPED_BYTES = 64 * 1024 * 1024  #: of an upload that has failed, read on so that its sender hears why
+DROPPED_BYTES = 64 * 1024 * 1024  #: of an upload that has failed, read on so that its sender hears why,
+DROPPED_A_SECOND = 64 * 1024 * 1024  #: and not as fast as it is sent: others are answered meanwhile
 PACE_SECONDS = 120.0  #: an upload of which in so long
 LEAST_BYTES = 16 * 1024  #: less than this comes, is cut: it would hold its place for ever
 MOST_ENTRY_BYTES = 600  #: of a manifest, for each entry: far more than what paths have on average
@@ -81,9 +83,14 @@ class SnapshotBase(HimaliaHandler):
 class SnapshotsHandler(LongBodyHandler, SnapshotBase):
     """`POST snapshots`: which of these contents does the service lack from this owner?"""
 
+    @property
     def most_bytes(self) -> int:
-        """Return how long a manifest may be."""
+        """How long a manifest may be."""
         return 1024 * 1024 + MOST_ENTRY_BYTES * self.service.settings.site.limits.entries + self._most_contents() * 70
+
+    def too_long(self) -> str:
+        """Return what is said of a longer one."""
+        return f"The list of files is longer than {format_size(self.most_bytes)}. Leave some files out."
 
     def most_values(self) -> int:
         """Return how many values a manifest may have; names may have commas as well."""
@@ -172,7 +179,7 @@ class ContentsHandler(SnapshotBase):
             )
         self._look_again(0)
         if length:  # small pieces of another body are put together by tornado before they come
-            lend_buffer(self.request.connection, length)
+            take_views(self.request.connection)
 
     async def data_received(self, chunk: bytes | memoryview) -> None:
         """Take the next bytes, which are gone when this returns; after a failure so many are read and dropped that a sender who only sends hears why."""
@@ -189,6 +196,7 @@ class ContentsHandler(SnapshotBase):
             await self.service.proxied_uploads.wait(len(chunk))
         if self.failure is not None:
             self.dropped_bytes += len(chunk)
+            await asyncio.sleep(len(chunk) / DROPPED_A_SECOND)
             if self.dropped_bytes > DROPPED_BYTES and not self._finished:
                 self.set_header("Connection", "close")
                 self._refuse(self.failure)
@@ -249,7 +257,7 @@ class ContentsHandler(SnapshotBase):
         self._drop()
 
     def _drop(self) -> None:
-        take_buffer_back(self.request.connection, is_read=self.feeding)
+        take_no_more(self.request.connection, is_read=self.feeding)
         if self.pace is not None:
             self.pace.cancel()
             self.pace = None

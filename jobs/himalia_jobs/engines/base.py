@@ -21,9 +21,9 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from himalia.gpus import Slot, SlotHealth
 
@@ -217,14 +217,18 @@ class LogTime:
     at: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
-class ArtifactEntry:
-    """One thing in an attempt's `/artifacts`; symbolic links are data, never followed."""
+class ArtifactEntry(NamedTuple):
+    """One thing in an attempt's `/artifacts`; symbolic links are data, never followed. There may be a million of them."""
 
     path: str
     type: Literal["file", "dir", "symlink", "other"]
     size_bytes: int
-    modified_at: datetime
+    modified_ms: int  #: milliseconds since 1970
+
+    @property
+    def modified_at(self) -> datetime:
+        """When it was changed last."""
+        return datetime.fromtimestamp(self.modified_ms / 1000, UTC)
 
 
 @dataclass(frozen=True, kw_only=True)

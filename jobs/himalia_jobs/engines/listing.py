@@ -10,7 +10,6 @@ import os
 import stat
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 from ..hostile import DEEPEST, DIRECTORY
@@ -18,6 +17,7 @@ from .base import ArtifactEntry
 from .names import KeptNames
 
 NAMES = KeptNames()
+LATEST_MS = 4_000_000_000_000  #: in 2096: a job sets the times of its files as it likes
 
 
 class NoCursor(ValueError):
@@ -47,14 +47,12 @@ def walk(root: Path) -> Iterator[ArtifactEntry]:
 
 def entry_of(path: str, state: os.stat_result) -> ArtifactEntry:
     """Return the entry of something that was looked at."""
-    modified = datetime.fromtimestamp(max(0.0, min(state.st_mtime, 4e9)), UTC)
-    mode = state.st_mode
+    mode, modified = state.st_mode, max(0, min(state.st_mtime_ns // 1_000_000, LATEST_MS))
     if stat.S_ISREG(mode):
-        return ArtifactEntry(path=path, type="file", size_bytes=state.st_size, modified_at=modified)
+        return ArtifactEntry(path, "file", state.st_size, modified)
     if stat.S_ISDIR(mode):
-        return ArtifactEntry(path=path, type="dir", size_bytes=0, modified_at=modified)
-    kind = "symlink" if stat.S_ISLNK(mode) else "other"
-    return ArtifactEntry(path=path, type=kind, size_bytes=0, modified_at=modified)  # type: ignore[arg-type]  # one of two literals
+        return ArtifactEntry(path, "dir", 0, modified)
+    return ArtifactEntry(path, "symlink" if stat.S_ISLNK(mode) else "other", 0, modified)
 
 
 def _in_order(folder: int, prefix: str, depth: int, told: list[str], most: int) -> Iterator[tuple[str, ArtifactEntry]]:
@@ -106,7 +104,7 @@ def _walk(folder: int, prefix: str, depth: int) -> Iterator[ArtifactEntry]:
 
 def _printable(path: str) -> str:
     """Return a name that JSON can carry; bytes that are no UTF-8 come out as they would be escaped."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return path if path.isascii() else path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _cursor(path: str) -> str:

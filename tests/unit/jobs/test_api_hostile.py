@@ -208,7 +208,7 @@ async def test_a_body_that_is_larger_than_any_request_of_its_kind_is_not_read(wo
     body = b" " * 3_000_000
     for path in ("jobs", "projects", "jobs/abc/extend"):
         try:
-            assert (await work.ask("POST", path, content=body)).status_code == 400
+            assert (await work.ask("POST", path, content=body)).status_code in (400, 413)
         except httpx.TransportError:
             pass  # the connection is cut while it is sent
 

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from himalia.errors import HimaliaError
 
-from ...process import give_memory_back, keep_what_is_there
+from ...process import give_memory_back, keep_what_is_there, return_free_memory
 from .frames import Frame, hear, say
 from .reading import CheckedList, kept_lengths, read_list
 
@@ -44,6 +44,7 @@ def serve(asked: IO[bytes], said: IO[bytes]) -> None:
             say(said, _wrong(error))
         del frame
         gc.collect()
+        return_free_memory()
 
 
 def _answer(frame: Frame, said: IO[bytes]) -> None:

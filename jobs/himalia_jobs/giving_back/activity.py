@@ -39,6 +39,7 @@ class Activity:
 
     def __init__(self) -> None:
         self._silent: dict[str, float] = {}
+        self._loaded = False
         self._room = asyncio.Semaphore(AT_ONCE)
 
     async def look(self, doors: Iterable[Door], now: float) -> dict[str, Kernels | None]:
@@ -47,10 +48,13 @@ class Activity:
         `now` is in seconds, of a clock that is never set.
         """
         asked = list(doors)
-        # No proxy of the environment may stand between, and nothing is kept: a server may be gone at any moment.
-        async with httpx.AsyncClient(
-            timeout=TIMEOUT_SECONDS, trust_env=False, follow_redirects=False, verify=TRUSTS_NOBODY
-        ) as http:
+        if not asked:
+            self._silent = {}
+            return {}
+        if not self._loaded:
+            self._loaded = True
+            await asyncio.to_thread(asyncio.run, _load())
+        async with _client() as http:
             answers = await asyncio.gather(*(self._ask(http, door) for door in asked))
         found: dict[str, Kernels | None] = {}
         silent: dict[str, float] = {}
@@ -70,6 +74,17 @@ class Activity:
                     return await _asked(http, door)
             except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError, RecursionError):
                 return None
+
+
+def _client() -> httpx.AsyncClient:
+    """Return a client; no proxy of the environment may stand between, and nothing is kept: a server may be gone at any moment."""
+    return httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False, follow_redirects=False, verify=TRUSTS_NOBODY)
+
+
+async def _load() -> None:
+    """Have httpx load what it loads with its first client: in a loop of a thread, as others would wait 0.2 s for it."""
+    async with _client():
+        pass
 
 
 async def _asked(http: httpx.AsyncClient, door: Door) -> Kernels | None:

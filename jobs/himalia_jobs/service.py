@@ -60,6 +60,9 @@ log = logging.getLogger(__name__)
 
 STARTS_AT_ONCE = 8
 ROUND_SECONDS = 5.0
+ESTIMATE_SECONDS = (
+    1.0  #: between two estimates: to play the line forward takes as long as a round, and rounds may come quickly
+)
 RECONCILE_SECONDS = 10.0
 SETTLE_SECONDS = 0.5  #: between two looks at a GPU that its holder gave up a moment ago
 MEMBERSHIP_SECONDS = 30.0
@@ -133,6 +136,8 @@ class Service:
         self._cleared_at = -CLEAR_SECONDS  #: as the clock had it
         self._engine_down = ""
         self._compared = True  #: whether database and machine were compared in this life; until then nothing starts
+        self._estimated_at = -ESTIMATE_SECONDS  #: as the clock had it
+        self._estimates_due = False  #: whether the line was changed since
         self._lengths: Lengths = {}
         self._usage: dict[str, float] = {}
         self.line_number = 0  #: of the line's last change, which need not be a change of any job or lease
@@ -232,7 +237,7 @@ class Service:
             except Exception:
                 log.exception("a round of the queue failed")
             try:
-                async with asyncio.timeout(ROUND_SECONDS):
+                async with asyncio.timeout(ESTIMATE_SECONDS if self._estimates_due else ROUND_SECONDS):
                     await self._round_wanted.wait()
             except TimeoutError:
                 pass
@@ -264,12 +269,14 @@ class Service:
         await self.starter.look()
         # At once: whoever hears of a change asks for the place and the reason, and an estimate takes its time.
         before = self.line
-        self.ledger.line = self.serving.line = Line(waits=decided.waits, estimates=before.estimates)
-        waits = list(decided.waits.values())
-        estimates = await asyncio.to_thread(estimate, decided.left, waits, self._lengths, self.rulebook.rules)
-        line = Line(waits=decided.waits, estimates=estimates)
-        self.ledger.line = self.serving.line = line
-        moved = before.places() != line.places()
+        self.ledger.line = self.serving.line = line = Line(waits=decided.waits, estimates=before.estimates)
+        self._estimates_due = began - self._estimated_at < ESTIMATE_SECONDS
+        if not self._estimates_due:
+            self._estimated_at = began
+            waits = list(decided.waits.values())
+            estimates = await asyncio.to_thread(estimate, decided.left, waits, self._lengths, self.rulebook.rules)
+            self.ledger.line = self.serving.line = line = Line(waits=decided.waits, estimates=estimates)
+        moved = before.places() != line.places() or bool(line.estimates.keys() - before.estimates.keys())
         self.line_number += moved
         if decided.changed or moved:
             self.changes.tell()

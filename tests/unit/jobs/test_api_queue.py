@@ -10,6 +10,7 @@ from service_at_work import AtWork, at_work
 from himalia.models import JobView
 from himalia.reasons import Sure
 from himalia.states import JobState
+from himalia_jobs import service
 
 pytestmark = pytest.mark.asyncio
 
@@ -65,7 +66,8 @@ async def test_more_time_must_be_a_duration(work: AtWork, by):
     assert (await work.ask("POST", f"jobs/{job['id']}/extend", json={"by": by})).status_code == 422
 
 
-async def test_who_waits_sees_the_holders_and_when_it_should_start(work: AtWork):
+async def test_who_waits_sees_the_holders_and_when_it_should_start(work: AtWork, monkeypatch):
+    monkeypatch.setattr(service, "ESTIMATE_SECONDS", 0.0)
     first = await work.submit("ada", gpus="2", timeout="1h")
     await work.service._round()
     second = await work.submit("eve", gpus="1")
@@ -79,6 +81,24 @@ async def test_who_waits_sees_the_holders_and_when_it_should_start(work: AtWork)
     assert [(one.index, one.user, one.job) for one in roots.waiting_for] == [(n, "ada", first["id"]) for n in (0, 1)]
     assert hers.sure is Sure.AT_LATEST
     assert hers.estimate_at == hers.waiting_for[0].until
+
+
+async def test_where_rounds_come_quickly_the_line_is_played_forward_a_moment_later(work: AtWork, monkeypatch):
+    monkeypatch.setattr(service, "ESTIMATE_SECONDS", 60.0)
+    await work.submit("ada", gpus="2", timeout="1h")
+    await work.service._round()
+    second = await work.submit("eve", gpus="1")
+    await work.service._round()
+
+    at_once = await show(work, second["id"], "eve")
+    monkeypatch.setattr(service, "ESTIMATE_SECONDS", 0.0)
+    told = work.service.line_number
+    await work.service._round()
+    later = await show(work, second["id"], "eve")
+
+    assert (at_once.position, at_once.estimate_at) == (1, None)
+    assert later.estimate_at is not None
+    assert work.service.line_number == told + 1  # who heard of the place hears of this as well
 
 
 async def queue(work: AtWork, who: str = "root") -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select
+from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, or_, select
 
 from himalia.models import EventKind
 
@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 KEPT = 200_000  #: events of the past that a client may still resume from
 FOR_ADMINISTRATORS = "-admins-"  #: the owner of what nobody else reads
+AFTER = select(events).where(events.c.seq > bindparam("seq")).order_by(events.c.seq).limit(bindparam("limit"))
 
 
 def last_seq(db: Connection) -> int:
@@ -31,10 +32,10 @@ def first_seq(db: Connection) -> int:
 
 def after(db: Connection, seq: int, owner_ids: Sequence[str] | None, limit: int = 500) -> list[RowMapping]:
     """Return the events after `seq` that concern these owners (none: all), or everybody."""
-    query = select(events).where(events.c.seq > seq).order_by(events.c.seq).limit(limit)
+    query = AFTER
     if owner_ids is not None:
         query = query.where(or_(events.c.owner_id.is_(None), events.c.owner_id.in_(owner_ids)))
-    return list(db.execute(query).mappings())
+    return list(db.execute(query, {"seq": seq, "limit": limit}).mappings())
 
 
 def trim(db: Connection) -> None:

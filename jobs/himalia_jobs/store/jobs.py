@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, bindparam, delete, func, select, text, update
 
 from himalia.ids import PATTERN
 from himalia.reasons import Reason
@@ -15,24 +15,36 @@ from . import diffs
 from .clock import from_text, now_text
 from .moves import note_deleted, note_job
 from .records import AttemptRecord, JobRecord
+from .statements import add_row, change_rows
 from .tables import attempts, jobs
+
+#: Asked for every job several times: see `statements`.
+BY_ID = select(jobs).where(jobs.c.id == bindparam("job_id"))
+IN_STATES = select(jobs).where(jobs.c.state.in_(bindparam("states", expanding=True))).order_by(jobs.c.number)
+ATTEMPTS = select(attempts).where(attempts.c.job_id == bindparam("job_id")).order_by(attempts.c.number)
+LAST_ATTEMPT = ATTEMPTS.order_by(None).order_by(attempts.c.number.desc()).limit(1)
+SOME_ATTEMPTS = select(attempts).where(attempts.c.id.in_(bindparam("ids", expanding=True)))
+CHANGE_ATTEMPT = update(attempts).where(attempts.c.id == bindparam("attempt"))
+BY_KEY = select(jobs).where(
+    (jobs.c.user_id == bindparam("user_id")) & (jobs.c.idempotency_key == bindparam("idempotency_key"))
+)
 
 
 def add(db: Connection, values: dict[str, Any]) -> JobRecord:
     """Write a job in state queued."""
-    db.execute(insert(jobs).values(state=str(JobState.QUEUED), seq=0, created_at=now_text(), **values))
+    add_row(db, jobs, {"state": str(JobState.QUEUED), "seq": 0, "created_at": now_text(), **values})
     note_job(db, values["id"], JobState.QUEUED)
     return get(db, values["id"])
 
 
 def get(db: Connection, job_id: str) -> JobRecord:
     """Return a job that is known to exist."""
-    return JobRecord.of(db.execute(select(jobs).where(jobs.c.id == job_id)).mappings().one())
+    return JobRecord.of(db.execute(BY_ID, {"job_id": job_id}).mappings().one())
 
 
 def find(db: Connection, job_id: str) -> JobRecord | None:
     """Return a job by its id."""
-    row = db.execute(select(jobs).where(jobs.c.id == job_id)).mappings().first()
+    row = db.execute(BY_ID, {"job_id": job_id}).mappings().first()
     return JobRecord.of(row) if row else None
 
 
@@ -48,9 +60,7 @@ def find_by_prefix(db: Connection, prefix: str, owner_ids: Sequence[str] | None,
 
 def by_key(db: Connection, user_id: str, key: str) -> JobRecord | None:
     """Return the job a person submitted with an idempotency key."""
-    row = (
-        db.execute(select(jobs).where((jobs.c.user_id == user_id) & (jobs.c.idempotency_key == key))).mappings().first()
-    )
+    row = db.execute(BY_KEY, {"user_id": user_id, "idempotency_key": key}).mappings().first()
     return JobRecord.of(row) if row else None
 
 
@@ -85,17 +95,14 @@ def page(
 def in_states(db: Connection, states: Iterable[JobState]) -> list[JobRecord]:
     """Return all jobs in these states, oldest first."""
     wanted = [str(state) for state in states]
-    return [
-        JobRecord.of(row)
-        for row in db.execute(select(jobs).where(jobs.c.state.in_(wanted)).order_by(jobs.c.number)).mappings()
-    ]
+    return [JobRecord.of(row) for row in db.execute(IN_STATES, {"states": wanted}).mappings()]
 
 
 def running(db: Connection, states: Iterable[JobState]) -> list[tuple[JobRecord, AttemptRecord]]:
     """Return all jobs in these states, each with its last attempt."""
     found = in_states(db, states)
     last = {f"{job.id}.{job.attempt_count}": job for job in found}
-    rows = db.execute(select(attempts).where(attempts.c.id.in_(last))).mappings() if last else ()
+    rows = db.execute(SOME_ATTEMPTS, {"ids": list(last)}).mappings() if last else ()
     return [(last[row["id"]], AttemptRecord.of(row)) for row in rows]
 
 
@@ -139,23 +146,18 @@ def remove(db: Connection, job: JobRecord) -> None:
 
 def attempts_of(db: Connection, job_id: str) -> list[AttemptRecord]:
     """Return a job's attempts, first to last."""
-    rows = db.execute(select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.number)).mappings()
-    return [AttemptRecord.of(row) for row in rows]
+    return [AttemptRecord.of(row) for row in db.execute(ATTEMPTS, {"job_id": job_id}).mappings()]
 
 
 def last_attempt(db: Connection, job_id: str) -> AttemptRecord | None:
     """Return a job's last attempt."""
-    row = (
-        db.execute(select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.number.desc()).limit(1))
-        .mappings()
-        .first()
-    )
+    row = db.execute(LAST_ATTEMPT, {"job_id": job_id}).mappings().first()
     return AttemptRecord.of(row) if row else None
 
 
 def add_attempt(db: Connection, values: dict[str, Any]) -> None:
     """Write an attempt."""
-    db.execute(insert(attempts).values(created_at=now_text(), **values))
+    add_row(db, attempts, {"created_at": now_text(), **values})
 
 
 def change_attempt_of_lease(db: Connection, lease_id: str, **values: Any) -> None:
@@ -179,7 +181,7 @@ def own_line(db: Connection, user_id: str) -> list[JobRecord]:
 
 def change_attempt(db: Connection, attempt: str, **values: Any) -> None:
     """Change an attempt."""
-    db.execute(update(attempts).where(attempts.c.id == attempt).values(**values))
+    change_rows(db, CHANGE_ATTEMPT, {"attempt": attempt}, values)
 
 
 def count_by_state(db: Connection, states: Iterable[JobState]) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from himalia.gpus import Slot, SlotKind, overlap
@@ -19,27 +19,44 @@ from .records import LeaseRecord
 from .slots import all_slots as all_slots
 from .slots import settle, slot_of
 from .slots import write_slots as write_slots
+from .statements import add_row
 from .tables import lease_slots, leases, slots
+
+#: Asked in every round of the queue, or for every job: see `statements`.
+BY_ID = select(leases).where(leases.c.id == bindparam("lease_id"))
+LIVE = select(leases).where(leases.c.state != str(LeaseState.RELEASED)).order_by(leases.c.number)
+SHARE = select(leases.c.kind, leases.c.cpus, leases.c.memory_bytes).where(leases.c.id == bindparam("lease_id"))
+SLOTS_OF = select(lease_slots.c.node_id, lease_slots.c.uuid).where(lease_slots.c.lease_id == bindparam("lease_id"))
+ALL_HELD = select(lease_slots)
+HELD = (
+    select(lease_slots.c.lease_id, lease_slots.c.budget_bytes, slots)
+    .join(slots, (slots.c.node_id == lease_slots.c.node_id) & (slots.c.uuid == lease_slots.c.uuid))
+    .order_by(slots.c.index)
+)
+WITH_GPUS = leases.c.slot_count > 0
+LAST_GRANTS = (
+    select(leases.c.user_id, WITH_GPUS, func.max(leases.c.granted_at))
+    .where(leases.c.granted_at > bindparam("since"))
+    .group_by(leases.c.user_id, WITH_GPUS)
+)
 
 
 def add(db: Connection, values: dict[str, Any]) -> LeaseRecord:
     """Write a lease; it waits unless `state` says otherwise."""
     moment = now_text()
-    db.execute(
-        insert(leases).values({"state": str(LeaseState.WAITING), "created_at": moment, "changed_at": moment} | values)
-    )
+    add_row(db, leases, {"state": str(LeaseState.WAITING), "created_at": moment, "changed_at": moment, **values})
     note_ledger(db)
     return get(db, values["id"])
 
 
 def get(db: Connection, lease_id: str) -> LeaseRecord:
     """Return a lease that is known to exist."""
-    return LeaseRecord.of(db.execute(select(leases).where(leases.c.id == lease_id)).mappings().one())
+    return LeaseRecord.of(db.execute(BY_ID, {"lease_id": lease_id}).mappings().one())
 
 
 def find(db: Connection, lease_id: str) -> LeaseRecord | None:
     """Return a lease."""
-    row = db.execute(select(leases).where(leases.c.id == lease_id)).mappings().first()
+    row = db.execute(BY_ID, {"lease_id": lease_id}).mappings().first()
     return LeaseRecord.of(row) if row else None
 
 
@@ -51,10 +68,7 @@ def by_spawn(db: Connection, spawn_id: str) -> LeaseRecord | None:
 
 def live(db: Connection) -> list[LeaseRecord]:
     """Return all leases that wait, are reserved or held, in the order they came."""
-    rows = db.execute(
-        select(leases).where(leases.c.state != str(LeaseState.RELEASED)).order_by(leases.c.number)
-    ).mappings()
-    return [LeaseRecord.of(row) for row in rows]
+    return [LeaseRecord.of(row) for row in db.execute(LIVE).mappings()]
 
 
 def take_slots(db: Connection, lease_id: str, taken: Sequence[Slot]) -> bool:
@@ -96,10 +110,8 @@ def release(db: Connection, lease_id: str, **values: Any) -> bool:
     Real GPUs settle first: they are given out again once they were seen to be free. A server that ran without GPUs
     leaves its CPUs and memory to the wait that it ran beside.
     """
-    asked = select(leases.c.kind, leases.c.cpus, leases.c.memory_bytes).where(leases.c.id == lease_id)
-    lease = db.execute(asked).one_or_none()
-    own = select(lease_slots.c.node_id, lease_slots.c.uuid).where(lease_slots.c.lease_id == lease_id)
-    held = db.execute(own).all()
+    lease = db.execute(SHARE, {"lease_id": lease_id}).one_or_none()
+    held = db.execute(SLOTS_OF, {"lease_id": lease_id}).all()
     for node_id, uuid in held:
         settle(db, node_id, uuid, lease_id)
     if held:
@@ -115,13 +127,8 @@ def release(db: Connection, lease_id: str, **values: Any) -> bool:
 
 def last_grants(db: Connection, since: str) -> dict[tuple[str, bool], str]:
     """Return when each person was given something last, with GPUs and without, after a moment."""
-    with_gpus = leases.c.slot_count > 0
-    rows = (
-        select(leases.c.user_id, with_gpus, func.max(leases.c.granted_at))
-        .where(leases.c.granted_at > since)
-        .group_by(leases.c.user_id, with_gpus)
-    )
-    return {(user, bool(gpus)): moment for user, gpus, moment in db.execute(rows)}
+    rows = db.execute(LAST_GRANTS, {"since": since})
+    return {(user, bool(gpus)): moment for user, gpus, moment in rows}
 
 
 def past_lengths(db: Connection, most: int) -> list[tuple[str, str, float]]:
@@ -141,13 +148,8 @@ def past_lengths(db: Connection, most: int) -> list[tuple[str, str, float]]:
 
 def slots_by_lease(db: Connection) -> dict[str, list[Slot]]:
     """Return the slots that each lease holds."""
-    joined = (
-        select(lease_slots.c.lease_id, lease_slots.c.budget_bytes, slots)
-        .join(slots, (slots.c.node_id == lease_slots.c.node_id) & (slots.c.uuid == lease_slots.c.uuid))
-        .order_by(slots.c.index)
-    )
     held: dict[str, list[Slot]] = {}
-    for row in db.execute(joined).mappings():
+    for row in db.execute(HELD).mappings():
         held.setdefault(row["lease_id"], []).append(
             slot_of(row).model_copy(update={"budget_bytes": row["budget_bytes"]})
         )
@@ -156,4 +158,4 @@ def slots_by_lease(db: Connection) -> dict[str, list[Slot]]:
 
 def lease_of_slot(db: Connection) -> dict[tuple[str, str], str]:
     """Return the id of the lease that holds each slot, by node and UUID."""
-    return {(row.node_id, row.uuid): row.lease_id for row in db.execute(select(lease_slots))}
+    return {(row.node_id, row.uuid): row.lease_id for row in db.execute(ALL_HELD)}

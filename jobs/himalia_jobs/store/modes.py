@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from himalia.gpus import GPUMode
 from himalia_gpus.modes import Wish
@@ -11,10 +11,12 @@ from .clock import now_text
 from .moves import note_ledger
 from .tables import gpu_modes
 
+OF_NODE = select(gpu_modes).where(gpu_modes.c.node_id == bindparam("node_id"))  #: see `statements`
+
 
 def wishes(db: Connection, node_id: str) -> dict[str, Wish]:
     """Return the wishes for a machine's GPUs, by UUID."""
-    rows = db.execute(select(gpu_modes).where(gpu_modes.c.node_id == node_id)).mappings()
+    rows = db.execute(OF_NODE, {"node_id": node_id}).mappings()
     return {row["gpu"]: Wish(mode=GPUMode(row["mode"]), seats=row["seats"]) for row in rows}
 
 

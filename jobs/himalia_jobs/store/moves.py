@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, Insert, bindparam, insert, select, update
 
 from himalia.models import EventKind
 from himalia.reasons import Reason
 from himalia.states import FINAL_STATES, JobState, LeaseState, states_before
 
 from .clock import now_text
+from .statements import change_rows
 from .tables import events, jobs, leases
 
 NEXT_LEASE_STATES: dict[LeaseState, frozenset[LeaseState]] = {
@@ -20,17 +21,26 @@ NEXT_LEASE_STATES: dict[LeaseState, frozenset[LeaseState]] = {
     LeaseState.RELEASED: frozenset(),
 }
 
+CHANGE_JOB = update(jobs).where(jobs.c.id == bindparam("job"))
+MOVE_JOB = CHANGE_JOB.where(jobs.c.state.in_(bindparam("before", expanding=True)))
+MOVE_LEASE = update(leases).where(
+    (leases.c.id == bindparam("lease")) & leases.c.state.in_(bindparam("before", expanding=True))
+)
+EVENT = insert(events)
+EVENT_OF_JOB = EVENT.values(
+    job_id=bindparam("job"), owner_id=select(jobs.c.owner_id).where(jobs.c.id == bindparam("job")).scalar_subquery()
+)
+
 
 def move(
     db: Connection, job_id: str, state: JobState, reason: Reason | None = None, detail: str = "", **values: Any
 ) -> bool:
     """Move a job to `state`; return False when it has already gone elsewhere."""
-    may_move = (jobs.c.id == job_id) & jobs.c.state.in_([str(before) for before in states_before(state)])
     if state in FINAL_STATES:
         values["finished_at"] = now_text()
-    moved = db.execute(
-        update(jobs).where(may_move).values(state=str(state), reason=reason and str(reason), detail=detail, **values)
-    ).rowcount
+    before = [str(earlier) for earlier in states_before(state)]
+    values |= {"state": str(state), "reason": reason and str(reason), "detail": detail}
+    moved = change_rows(db, MOVE_JOB, {"job": job_id, "before": before}, values)
     if moved:
         note_job(db, job_id, state, reason, detail)
     return bool(moved)
@@ -38,7 +48,7 @@ def move(
 
 def change(db: Connection, job_id: str, **values: Any) -> None:
     """Change a job otherwise than by its state, and tell it."""
-    db.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
+    change_rows(db, CHANGE_JOB, {"job": job_id}, values)
     note_job(db, job_id)
 
 
@@ -46,17 +56,9 @@ def note_job(
     db: Connection, job_id: str, state: JobState | None = None, reason: Reason | None = None, detail: str = ""
 ) -> int:
     """Write the event of a job's change and return its `seq`, which the job carries as well."""
-    owner_id = db.execute(jobs.select().with_only_columns(jobs.c.owner_id).where(jobs.c.id == job_id)).scalar()
-    seq = _event(
-        db,
-        EventKind.JOB,
-        job_id=job_id,
-        owner_id=owner_id,
-        state=state and str(state),
-        reason=reason and str(reason),
-        detail=detail,
-    )
-    db.execute(update(jobs).where(jobs.c.id == job_id).values(seq=seq))
+    said = {"state": state and str(state), "reason": reason and str(reason), "detail": detail}
+    seq = _event(db, EventKind.JOB, EVENT_OF_JOB, job=job_id, **said)
+    db.execute(CHANGE_JOB, {"job": job_id, "seq": seq})
     return seq
 
 
@@ -78,17 +80,15 @@ def note_notice(db: Connection, user_id: str) -> int:
 def move_lease(db: Connection, lease_id: str, state: LeaseState, **values: Any) -> bool:
     """Move a lease to `state`; return False when it has already gone elsewhere."""
     before = [str(earlier) for earlier, following in NEXT_LEASE_STATES.items() if state in following]
-    may_move = (leases.c.id == lease_id) & leases.c.state.in_(before)
-    moved = db.execute(
-        update(leases).where(may_move).values(state=str(state), changed_at=now_text(), **values)
-    ).rowcount
+    values |= {"state": str(state), "changed_at": now_text()}
+    moved = change_rows(db, MOVE_LEASE, {"lease": lease_id, "before": before}, values)
     if moved:
         note_ledger(db)
     return bool(moved)
 
 
-def _event(db: Connection, kind: EventKind, **values: Any) -> int:
-    written = db.execute(insert(events).values(at=now_text(), kind=str(kind), **values))
+def _event(db: Connection, kind: EventKind, statement: Insert = EVENT, **values: Any) -> int:
+    written = db.execute(statement, {"at": now_text(), "kind": str(kind), **values})
     key = written.inserted_primary_key
     assert key is not None
     return int(key[0])

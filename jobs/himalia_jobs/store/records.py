@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 from sqlalchemy import RowMapping
 
@@ -16,10 +16,12 @@ from himalia.states import JobState, LeaseState
 class Record:
     """A row of a table, column by column."""
 
+    __dataclass_fields__: ClassVar[dict[str, Any]]  # subclasses are dataclasses
+
     @classmethod
     def of(cls, row: RowMapping) -> Self:
         """Build the record of a row; columns the record does not name are left out."""
-        return cls(**{field.name: row[field.name] for field in fields(cls)})  # type: ignore[arg-type]  # subclasses are dataclasses
+        return cls(**{name: row[name] for name in cls.__dataclass_fields__})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, insert, select, update
 
 from himalia.gpus import HELD_BACK_AS, LASTING_HOLDS, Slot, SlotHealth, SlotHold
 
@@ -18,15 +18,24 @@ from .tables import lease_slots, leases, slots
 SLOT_FIELDS = tuple(name for name in Slot.model_fields if name != "budget_bytes")  #: that is the lease's
 MISSING_DAYS = 7  #: a GPU that was taken out for good is shown as gone for so long
 
+#: Asked in every round of the queue: see `statements`.
+ALL = select(slots).order_by(slots.c.node_id, slots.c.index)
+OF_NODE = select(slots).where(slots.c.node_id == bindparam("node_id"))
+MISSING_SINCE = (
+    select(slots.c.uuid)
+    .where((slots.c.node_id == bindparam("node_id")) & (slots.c.missing_since < bindparam("before")))
+    .limit(1)
+)
+
 
 def all_slots(db: Connection) -> list[Slot]:
     """Return all slots, each with the health that decides whether it is given out."""
-    return [slot_of(row) for row in db.execute(select(slots).order_by(slots.c.node_id, slots.c.index)).mappings()]
+    return [slot_of(row) for row in db.execute(ALL).mappings()]
 
 
 def as_found(db: Connection, node_id: str) -> list[Slot]:
     """Return a node's slots with what the machine said of them, whatever the ledger thinks."""
-    return [_found(row) for row in db.execute(select(slots).where(slots.c.node_id == node_id)).mappings()]
+    return [_found(row) for row in db.execute(OF_NODE, {"node_id": node_id}).mappings()]
 
 
 def with_silent(db: Connection, node_id: str, found: Sequence[Slot]) -> tuple[Slot, ...]:
@@ -223,8 +232,7 @@ def _inherited(db: Connection, slot: Slot) -> dict[str, Any]:
 
 def _over(db: Connection, node_id: str) -> bool:
     """Tell whether a slot has been missing for so long that it is forgotten."""
-    old = (slots.c.node_id == node_id) & (slots.c.missing_since < _long_ago())
-    return db.execute(select(slots.c.uuid).where(old).limit(1)).first() is not None
+    return db.execute(MISSING_SINCE, {"node_id": node_id, "before": _long_ago()}).first() is not None
 
 
 def _long_ago() -> str:

@@ -22,6 +22,9 @@ from .tables import leases as table
 
 OPEN = [str(LeaseState.WAITING), str(LeaseState.RESERVED)]
 WITHOUT_GPUS = "0"
+THEIR_TURN = select(table.c.id, table.c.restart_wanted).where(
+    table.c.lasting & (table.c.state == str(LeaseState.RESERVED))
+)
 
 
 def add_once(db: Connection, values: dict[str, Any], wait: str = "") -> tuple[LeaseRecord, bool]:
@@ -76,8 +79,7 @@ def unended(db: Connection) -> list[LeaseRecord]:
 
 def their_turn(db: Connection) -> list[tuple[str, bool]]:
     """Return (id, whether its running server is to be restarted) of those that have their share and no container yet."""
-    found = table.c.lasting & (table.c.state == str(LeaseState.RESERVED))
-    return [(str(row.id), bool(row.restart_wanted)) for row in db.execute(select(table).where(found))]
+    return [(str(lease_id), bool(restart)) for lease_id, restart in db.execute(THEIR_TURN)]
 
 
 def change(db: Connection, lease_id: str, **values: Any) -> bool:

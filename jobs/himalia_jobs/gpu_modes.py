@@ -34,9 +34,12 @@ class GPUModes:
         """Write what the machines have; return them with what can be asked for, and whether anything changed."""
         self._found = {node.node_id: node for node in nodes}
         changed = False
-        for node in nodes:
-            if await self.db.read(partial(_differs, node=node, settings=self.settings)):
-                changed |= await self.db.write(partial(write_node, node=node, settings=self.settings))
+        same, differing = await self.db.read(partial(_compared, nodes=nodes, settings=self.settings))
+        if not differing:
+            self.told(same)
+            return same, False
+        for node in differing:
+            changed |= await self.db.write(partial(write_node, node=node, settings=self.settings))
         return await self._tell(), changed
 
     async def set(self, uuid: str, request: GPUModeRequest, by: str) -> GPUModeView:
@@ -118,12 +121,20 @@ def write_node(db: Connection, node: Node, settings: Sequence[GPUModeSetting]) -
 
 def in_modes(db: Connection, node: Node, settings: Sequence[GPUModeSetting]) -> Node:
     """Return a machine with the slots that can be asked for."""
-    return replace(node, slots=slots.with_silent(db, node.node_id, _arranged(db, node, settings).slots))
+    return _with_slots(db, node, _arranged(db, node, settings))
 
 
-def _differs(db: Connection, node: Node, settings: Sequence[GPUModeSetting]) -> bool:
-    found = _arranged(db, node, settings).all
-    return slots.differ(db, node.node_id, found, node.unlisted)
+def _with_slots(db: Connection, node: Node, there: Arranged) -> Node:
+    return replace(node, slots=slots.with_silent(db, node.node_id, there.slots))
+
+
+def _compared(
+    db: Connection, nodes: Sequence[Node], settings: Sequence[GPUModeSetting]
+) -> tuple[list[Node], list[Node]]:
+    """Return the machines with the slots that can be asked for, and of the machines those that are written otherwise."""
+    there = [(node, _arranged(db, node, settings)) for node in nodes]
+    differing = [node for node, found in there if slots.differ(db, node.node_id, found.all, node.unlisted)]
+    return [_with_slots(db, node, found) for node, found in there], differing
 
 
 def _arranged(db: Connection, node: Node, settings: Sequence[GPUModeSetting]) -> Arranged:

@@ -227,16 +227,13 @@ class Runner:
         """Save how it ended; collecting starts at once."""
         given = {slot["uuid"] for slot in attempt.slots}
 
-        def read(db: Connection) -> Ending:
-            fresh = jobs.last_attempt(db, job.id) or attempt
-            on_node = slots.records(db, attempt.node_id) if given else []
-            end = ending(jobs.get(db, job.id), fresh, exit)
-            return with_failed_gpus(end, (slot for slot in on_node if slot.uuid in given))
-
-        end = await self.db.read(read)
         finished = to_text(exit.finished_at) if exit.finished_at else now_text()
 
         def write(db: Connection) -> None:
+            fresh = jobs.last_attempt(db, job.id) or attempt
+            on_node = slots.records(db, attempt.node_id) if given else []
+            end = ending(jobs.get(db, job.id), fresh, exit)
+            end = with_failed_gpus(end, (slot for slot in on_node if slot.uuid in given))
             if move(db, job.id, JobState.COLLECTING, end.reason, end.detail, exit_code=exit.code):
                 jobs.change_attempt(
                     db,

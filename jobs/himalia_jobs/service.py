@@ -6,6 +6,8 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
+from sqlalchemy import Connection
+
 from himalia.errors import HimaliaError
 from himalia.reasons import SENTENCES, Reason
 from himalia.states import LeaseState
@@ -48,11 +50,11 @@ from .serving import Serving
 from .settings import Settings
 from .shares import Shares
 from .starter import Starter
-from .store import Database, events, jobs, leases, notices, slots
+from .store import Database, events, jobs, leases, notices, slots, wishes
 from .store.records import JobRecord
 from .submitting import Submitter
 from .throttle import Throttle
-from .turn import take_turn
+from .turn import Round, take_turn
 from .waiting import Waiting
 from .work import Work, repeat
 
@@ -249,8 +251,9 @@ class Service:
             await self._reconcile()
         nodes, closed, now = list(self.ledger.nodes), self._closed(), self.clock.wall()
         began, full = self.clock.now(), self.places.full()
-        decided = await self.db.write(
-            lambda db: take_turn(
+
+        def write(db: Connection) -> tuple[Round, list[tuple[str, bool]]]:
+            decided = take_turn(
                 db,
                 nodes,
                 self.site.limits,
@@ -262,11 +265,13 @@ class Service:
                 ends=self.ledger.ends,
                 full=full,
             )
-        )
+            return decided, wishes.their_turn(db)
+
+        decided, their_turn = await self.db.write(write)
         self.meters.turn(decided, self.clock.now() - began)
         for job_id in (*(attempt.partition(".")[0] for attempt in decided.started), *decided.warned):
             self.work.add(job_id)
-        await self.starter.look()
+        self.starter.look(their_turn)
         # At once: whoever hears of a change asks for the place and the reason, and an estimate takes its time.
         before = self.line
         self.ledger.line = self.serving.line = line = Line(waits=decided.waits, estimates=before.estimates)

@@ -6,7 +6,7 @@ All of it is found in the database: after a kill at any point the next look goes
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
@@ -52,10 +52,10 @@ class Starter:
         self._since: dict[str, float] = {}  #: from when on a share is kept
         self._wanted: set[str] = set()  #: those whose restart has been begun
 
-    async def look(self) -> None:
-        """See to all whose turn it is."""
+    def look(self, their_turn: Iterable[tuple[str, bool]]) -> None:
+        """See to all whose turn it is, as `wishes.their_turn` has them."""
         seen_to = self.work.keys()
-        for lease_id, restart_wanted in await self.db.read(wishes.their_turn):
+        for lease_id, restart_wanted in their_turn:
             answered = restart_wanted and lease_id not in self._wanted
             if answered or lease_id not in seen_to:
                 self._wanted |= {lease_id} if restart_wanted else set()

@@ -174,10 +174,8 @@ class LocalEngine(AttemptFiles):
     async def prepare(self, spec: LaunchSpec) -> None:
         """Make sure that image, workspace tree and directories are there; nothing is made for an attempt that has ended."""
         async with self._alone(spec.attempt):
-            entry = await self._in_thread(self._journal.look, self._epoch, spec.attempt)
-            must_be_unfinished(entry, spec.attempt)
-            await asyncio.gather(self._images.see(spec.image_id), self._maker.prepare(spec))
-            await self._in_thread(self._disk.fence, spec.attempt, spec.disk)
+            await self._in_thread(self._prepare, spec)
+            await self._images.see(spec.image_id)
 
     async def launch(self, spec: LaunchSpec, *, timeout_seconds: float) -> Observed:
         """Create and start the attempt's container, at most once for ever (I2)."""
@@ -259,7 +257,7 @@ class LocalEngine(AttemptFiles):
             # The Engine takes its time; what is kept of the working directories is sealed meanwhile, and they go.
             # Neither goes on behind the other's failure: whoever forgets it next would meet it.
             for failure in await asyncio.gather(
-                self._maker.remove_container(attempt), self._clear(attempt), return_exceptions=True
+                self._maker.remove_container(attempt), self._in_thread(self._clear, attempt), return_exceptions=True
             ):
                 if failure is not None:
                     raise failure
@@ -271,12 +269,12 @@ class LocalEngine(AttemptFiles):
         self._journal.collected(attempt, vars(collected))
         return collected
 
-    async def _clear(self, attempt: str) -> None:
-        """Remove the working directories, once the log that lies in them is sealed."""
-        entry = await self._in_thread(self._journal.find, attempt)
-        if entry is not None and entry.digest and not entry.forgotten:
-            await self.collect(attempt)
-        await self._in_thread(remove_directories, self.layout, attempt)
+    def _clear(self, attempt: str) -> None:
+        """Remove the working directories of one that is over, once the log that lies in them is sealed."""
+        entry = self._journal.look(self._epoch, attempt)
+        if entry is not None and entry.digest and not entry.forgotten and entry.collected is None:
+            self._seal(attempt)
+        remove_directories(self.layout, attempt)
 
     async def delete(self, attempt: str) -> None:
         """Remove log and artifacts as well."""
@@ -314,6 +312,11 @@ class LocalEngine(AttemptFiles):
     def server_devices(self, slots: tuple[Slot, ...]) -> tuple[dict[str, Any], ...]:
         """Return the device requests of a server's container."""
         return device_requests(slots, self.way)
+
+    def _prepare(self, spec: LaunchSpec) -> None:
+        must_be_unfinished(self._journal.look(self._epoch, spec.attempt), spec.attempt)
+        self._maker.prepare(spec)
+        self._disk.fence(spec.attempt, spec.disk)
 
     async def _make(
         self, spec: LaunchSpec, observed: Observed, timeout_seconds: float, *, new: bool, again: bool

@@ -61,9 +61,21 @@ class Maker:
         self.overlay = False  #: whether a workspace can be an overlay on this disk
         self._in_thread = in_thread
 
-    async def prepare(self, spec: LaunchSpec) -> None:
+    def prepare(self, spec: LaunchSpec) -> None:
         """Make the attempt's directories and the workspace's tree; raise NoSpace or WorkspaceCorrupt."""
-        await self._in_thread(self._prepare, spec)
+        try:
+            own = prepare_directories(self.layout, spec)
+            if not spec.workspace_digest:
+                return
+            tree = self.trees.materialize(spec.workspace_owner, spec.workspace_digest)
+            if not self.overlay:
+                copy_tree(tree, own, spec.user)
+        except OSError as error:
+            if error.errno in FULL:
+                raise NoSpace("the data disk is full") from error
+            raise WorkspaceCorrupt(f"the submitted files cannot be laid out: {error}") from error
+        except HimaliaError as error:
+            raise (NoSpace if error.status == 507 else WorkspaceCorrupt)(error.message) from error
 
     async def create(
         self,
@@ -240,21 +252,6 @@ class Maker:
             devices=devices,
             ulimits=ulimits,
         )
-
-    def _prepare(self, spec: LaunchSpec) -> None:
-        try:
-            own = prepare_directories(self.layout, spec)
-            if not spec.workspace_digest:
-                return
-            tree = self.trees.materialize(spec.workspace_owner, spec.workspace_digest)
-            if not self.overlay:
-                copy_tree(tree, own, spec.user)
-        except OSError as error:
-            if error.errno in FULL:
-                raise NoSpace("the data disk is full") from error
-            raise WorkspaceCorrupt(f"the submitted files cannot be laid out: {error}") from error
-        except HimaliaError as error:
-            raise (NoSpace if error.status == 507 else WorkspaceCorrupt)(error.message) from error
 
     def _name(self, attempt: str) -> str:
         return container_name(self.installation, attempt)

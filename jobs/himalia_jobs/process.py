@@ -7,10 +7,16 @@ import ctypes
 import gc
 import resource
 import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 MOST_FILES = 65_536
 #: Python's own 5 ms: while a thread reads a long list, each step of a short answer waits so long for it
 SWITCH_SECONDS = 0.001
+BREAK_SECONDS = 0.0001
 YOUNG, MIDDLE, OLD = 10_000, 20, 20  #: objects made before they are looked through; a long list makes a million
 
 #: glibc's mallopt(3): from this size on memory is the kernel's own, and goes back to it whole. Left to itself glibc raises it
@@ -50,6 +56,18 @@ def answer_soon() -> None:
     """Let threads take short turns, and look for garbage less often: both keep a short answer waiting."""
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.set_threshold(YOUNG, MIDDLE, OLD)
+
+
+def with_breaks(items: Iterable[Item], every: int) -> Iterator[Item]:
+    """Yield what a thread goes through, and let others have Python after each so many.
+
+    Who answers lets go of Python with each byte read and written, and would wait a millisecond each time for a thread that
+    never does, or gets it back at once: as long as for all the rest of a short answer.
+    """
+    for number, item in enumerate(items, 1):
+        yield item
+        if number % every == 0:
+            time.sleep(BREAK_SECONDS)
 
 
 def keep_what_is_there() -> None:

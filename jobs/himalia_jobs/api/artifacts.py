@@ -21,6 +21,7 @@ from himalia.units import format_size
 
 from ..engines.base import ArtifactEntry
 from ..engines.listing import NoCursor
+from ..process import with_breaks
 from ..store.records import JobRecord
 from .jobs import JobBase
 from .packing import Packing
@@ -30,6 +31,7 @@ from .zipstream import ZipStream
 BLOCK_BYTES = 1024 * 1024
 PAGE = 10_000  #: entries of a list
 LARGEST_PAGE = 50_000
+AT_ONCE = 200  #: of them are written out, before others have a turn
 _quoted = JSONEncoder(ensure_ascii=False).encode
 
 #: What a browser may show inside Lab; everything else is octets.
@@ -137,7 +139,7 @@ def page_text(page: ArtifactList, entries: Iterable[ArtifactEntry]) -> str:
     listed = ",".join(
         f'{{"path":{_quoted(path)},"type":"{kind}","size_bytes":{size_bytes},'
         f'"modified_at":"{_second(ms // 1000)}.{ms % 1000:03}Z"}}'
-        for path, kind, size_bytes, ms in entries
+        for path, kind, size_bytes, ms in with_breaks(entries, AT_ONCE)
     )
     return f'{page.model_dump_json(exclude={"artifacts"})[:-1]},"artifacts":[{listed}]}}'
 

@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..hostile import DEEPEST, DIRECTORY
+from ..process import with_breaks
 from .base import ArtifactEntry
 from .names import KeptNames
 
 NAMES = KeptNames()
+AT_ONCE = 100  #: entries, before others have a turn
 LATEST_MS = 4_000_000_000_000  #: in 2096: a job sets the times of its files as it likes
 
 
@@ -31,7 +33,8 @@ def page(root: Path, limit: int, after: str = "") -> tuple[list[ArtifactEntry], 
         folder = os.open(root, DIRECTORY)
     except OSError:
         return [], ""
-    found = list(itertools.islice(_in_order(folder, "", 0, told, limit + 2), limit + 1))
+    in_order = with_breaks(_in_order(folder, "", 0, told, limit + 2), AT_ONCE)
+    found = list(itertools.islice(in_order, limit + 1))
     entries = [entry for _, entry in found[:limit]]
     return entries, _cursor(found[limit - 1][0]) if len(found) > limit else ""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from himalia_jobs import process
+
 #: Blocks of a megabyte, freed but for what was made between them: left to itself the C library keeps nearly all of them.
 FREED = """
 from pathlib import Path
@@ -35,6 +37,14 @@ def seen(limits: str) -> list[str]:
     """Return what a process has that began with these limits."""
     command = ["prlimit", f"--nofile={limits}", sys.executable, "-c", SEEN]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+
+
+def test_what_is_gone_through_with_breaks_is_all_there_and_others_have_their_turns(monkeypatch):
+    breaks: list[float] = []
+    monkeypatch.setattr(process.time, "sleep", breaks.append)
+
+    assert list(process.with_breaks(iter("abcdefg"), 3)) == list("abcdefg")
+    assert breaks == [process.BREAK_SECONDS] * 2
 
 
 def test_as_many_files_are_opened_as_the_machine_lets_the_process_open():

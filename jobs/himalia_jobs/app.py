@@ -32,7 +32,6 @@ from .service import Service
 from .settings import Settings, log_level, read_settings
 from .store import meta
 from .store.schema import open_database
-from .work import repeat
 
 log = logging.getLogger("himalia")
 
@@ -124,11 +123,9 @@ async def _run(
     process.keep_what_is_there()
     working = asyncio.create_task(service.run(), name="service")
     stopping = asyncio.create_task(stop.wait(), name="stop")
-    returning = asyncio.create_task(repeat(_return_free_memory, every_seconds=process.RETURN_SECONDS), name="memory")
     done, _ = await asyncio.wait({working, stopping}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     server.stop()
     stopping.cancel()
-    returning.cancel()
     if working in done:
         working.result()
     working.cancel()
@@ -136,10 +133,6 @@ async def _run(
         await working
     async with asyncio.timeout(CLOSE_SECONDS):
         await server.close_all_connections()
-
-
-async def _return_free_memory() -> None:
-    await asyncio.to_thread(process.return_free_memory)
 
 
 @contextlib.asynccontextmanager

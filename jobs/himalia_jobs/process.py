@@ -9,6 +9,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -25,7 +26,10 @@ MMAP_THRESHOLD, OWN_BYTES = -3, 2 * 1024 * 1024
 #: So much may lie free at the end of a place. The bodies of requests come and go there: to have a megabyte from the kernel anew
 #: takes a third of a millisecond, ten times as long as to fill it, and all wait meanwhile.
 TRIM_THRESHOLD, FREE_BYTES = -1, 4 * 1024 * 1024
-RETURN_SECONDS = 1.0  #: between two looks for free memory: where there is none it takes a hundredth of a millisecond
+RETURN_SECONDS = 1.0  #: between two looks whether the process has grown,
+GROWN_BYTES = (
+    8 * 1024 * 1024
+)  #: by so much: what lies free is looked through, which keeps others waiting where that is much
 ARENA_MAX, ARENAS = -8, 2  #: places from which threads take memory; each keeps what it had at its most
 
 
@@ -38,7 +42,7 @@ def allow_many_files() -> None:
 
 
 def give_memory_back() -> None:
-    """Let large blocks of memory go back to the machine when they are free, where the C library can."""
+    """Let very large blocks of memory go back to the machine when they are free, where the C library can."""
     with contextlib.suppress(AttributeError, OSError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(MMAP_THRESHOLD, OWN_BYTES)
@@ -52,25 +56,45 @@ def return_free_memory() -> None:
         ctypes.CDLL(None).malloc_trim(FREE_BYTES)
 
 
+class FreeMemory:
+    """Returns what lies free between what is used, whenever the process has grown."""
+
+    def __init__(self) -> None:
+        self._least = 0  #: of memory that the process had since it was last looked through
+
+    def look(self) -> None:
+        """Return it, where the process has grown; else this takes a hundredth of a millisecond."""
+        resident = resident_bytes()
+        if resident > self._least + GROWN_BYTES:
+            return_free_memory()
+            self._least = resident_bytes()
+        self._least = min(self._least, resident)
+
+
+def resident_bytes() -> int:
+    """Return the bytes of memory that this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
 def answer_soon() -> None:
     """Let threads take short turns, and look for garbage less often: both keep a short answer waiting."""
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.set_threshold(YOUNG, MIDDLE, OLD)
 
 
-def with_breaks(items: Iterable[Item], every: int) -> Iterator[Item]:
-    """Yield what a thread goes through, and let others have Python after each so many.
+def keep_what_is_there() -> None:
+    """Look no more through what was loaded at the start: it stays."""
+    gc.collect()
+    gc.freeze()
 
-    Who answers lets go of Python with each byte read and written, and would wait a millisecond each time for a thread that
-    never does, or gets it back at once: as long as for all the rest of a short answer.
+
+def with_breaks(items: Iterable[Item], every: int) -> Iterator[Item]:
+    """Yield what a thread goes through, with a break after each so many, in which others can have Python's lock.
+
+    The event loop gives that lock away with everything it reads or sends, several times for each short answer. A thread that
+    is always at work keeps it for a millisecond each time; one that has breaks, no longer than to its next break.
     """
     for number, item in enumerate(items, 1):
         yield item
         if number % every == 0:
             time.sleep(BREAK_SECONDS)
-
-
-def keep_what_is_there() -> None:
-    """Look no more through what was loaded at the start: it stays."""
-    gc.collect()
-    gc.freeze()

@@ -226,7 +226,6 @@ class Runner:
     async def _ended(self, job: JobRecord, attempt: AttemptRecord, exit: Exit) -> float:
         """Save how it ended; collecting starts at once."""
         given = {slot["uuid"] for slot in attempt.slots}
-
         finished = to_text(exit.finished_at) if exit.finished_at else now_text()
 
         def write(db: Connection) -> None:

@@ -41,6 +41,7 @@ from .offered import Offered
 from .operating import Operating
 from .people import People
 from .policy import Lengths, estimate
+from .process import RETURN_SECONDS, FreeMemory
 from .queue import Line
 from .reconcile import Reconciler
 from .rulebook import Rulebook
@@ -62,9 +63,7 @@ log = logging.getLogger(__name__)
 
 STARTS_AT_ONCE = 8
 ROUND_SECONDS = 5.0
-ESTIMATE_SECONDS = (
-    1.0  #: between two estimates: to play the line forward takes as long as a round, and rounds may come quickly
-)
+ESTIMATE_SECONDS = 1.0  #: between two estimates: one takes as long as a round, and rounds may come quickly
 RECONCILE_SECONDS = 10.0
 SETTLE_SECONDS = 0.5  #: between two looks at a GPU that its holder gave up a moment ago
 MEMBERSHIP_SECONDS = 30.0
@@ -138,6 +137,7 @@ class Service:
         self._cleared_at = -CLEAR_SECONDS  #: as the clock had it
         self._engine_down = ""
         self._compared = True  #: whether database and machine were compared in this life; until then nothing starts
+        self._free_memory = FreeMemory()
         self._estimated_at = -ESTIMATE_SECONDS  #: as the clock had it
         self._estimates_due = False  #: whether the line was changed since
         self._lengths: Lengths = {}
@@ -167,6 +167,7 @@ class Service:
             self.work.start(group)
             self.starter.work.start(group)
             group.create_task(self._rounds(), name="rounds")
+            group.create_task(repeat(self._return_memory, every_seconds=RETURN_SECONDS), name="memory")
             group.create_task(self._watch(), name="watch")
             group.create_task(repeat(self._reconcile, every_seconds=RECONCILE_SECONDS), name="reconcile")
             group.create_task(repeat(self._settle, every_seconds=SETTLE_SECONDS), name="settle")
@@ -183,6 +184,9 @@ class Service:
             group.create_task(repeat(self._trim, every_seconds=TRIM_SECONDS), name="trim")
             group.create_task(repeat(self._clear, every_seconds=TEND_SECONDS), name="clear")
             group.create_task(repeat(self.engine.tend, every_seconds=TEND_SECONDS), name="tend")
+
+    async def _return_memory(self) -> None:
+        await asyncio.to_thread(self._free_memory.look)
 
     async def wake(self, job_id: str | None = None) -> None:
         """Look at the queue soon, and at one job."""
@@ -246,6 +250,7 @@ class Service:
 
     async def _round(self) -> None:
         self._round_wanted.clear()
+        was_due, self._estimates_due = self._estimates_due, False
         # What is new, or was changed while nobody looked, is looked at before it is given out.
         if await self._look_at_nodes() or not self._compared:
             await self._reconcile()
@@ -281,7 +286,8 @@ class Service:
             waits = list(decided.waits.values())
             estimates = await asyncio.to_thread(estimate, decided.left, waits, self._lengths, self.rulebook.rules)
             self.ledger.line = self.serving.line = line = Line(waits=decided.waits, estimates=estimates)
-        moved = before.places() != line.places() or bool(line.estimates.keys() - before.estimates.keys())
+        late = was_due and not self._estimates_due  # who heard of the places has yet to hear of these
+        moved = before.places() != line.places() or (late and before.estimates != line.estimates)
         self.line_number += moved
         if decided.changed or moved:
             self.changes.tell()

@@ -95,7 +95,7 @@ def _put_back(value: Any, texts: dict[str, str]) -> Any:
     return texts.pop(value, value) if isinstance(value, str) else value
 
 
-def _without_long_texts(body: bytes | bytearray) -> tuple[bytes, dict[str, str]]:
+def _without_long_texts(body: bytes | bytearray) -> tuple[bytes | bytearray, dict[str, str]]:
     """Return a body with marks in the place of what seem to be long texts, and these texts by their marks."""
     kept: list[bytes | bytearray] = []
     texts: dict[str, str] = {}
@@ -109,11 +109,11 @@ def _without_long_texts(body: bytes | bytearray) -> tuple[bytes, dict[str, str]]
         try:
             text = from_json(body[begin - 1 : end + 1])
         except ValueError:
-            continue  # it has a quote that ends it, or is none
+            break  # it has a quote that seems to end it, or is none; to look on might read it again and again
         mark = secrets.token_hex(16)
         kept += [body[done:begin], mark.encode()]
         texts[mark], done = text, end
-    return b"".join([*kept, body[done:]]), texts
+    return b"".join([*kept, body[done:]]) if texts else body, texts
 
 
 def _refuse_constant(name: str) -> None:

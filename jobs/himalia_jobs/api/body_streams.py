@@ -15,11 +15,10 @@ from tornado.iostream import IOStream
 PART_BYTES = 1024 * 1024  #: of a body, at once: in smaller parts the way to the threads and back costs more
 #: Of all else at once, a byte that comes alone among it: Python fills as much with zeros for each read.
 READ_BYTES = 64 * 1024
-
-
 #: Of a body, before it is looked at again: who sends byte by byte keeps the kernel at work, and nobody waiting.
-LEAST_BYTES = 8 * 1024
-MOST_LENT, MOST_SPARE = 16, 4
+WAKE_BYTES = 8 * 1024
+MOST_LENT = 16  #: buffers; whoever else sends is read from as usual
+MOST_SPARE = 4  #: that are kept while nobody has them
 
 
 class Buffers:
@@ -55,7 +54,7 @@ class BodyStream(IOStream):
 
     def read_bytes(self, num_bytes: int, partial: bool = False) -> Awaitable[Any]:
         """Read so many bytes, or (partial) a good part of them; in views these are of one buffer, until the next are read."""
-        self._wake_at(min(num_bytes, LEAST_BYTES) if partial else 1)
+        self._wake_at(min(num_bytes, WAKE_BYTES) if partial else 1)
         if partial and self.in_views and (part := self._part_that_is_there(num_bytes)):
             return part
         return super().read_bytes(num_bytes, partial)
@@ -72,7 +71,7 @@ class BodyStream(IOStream):
 
     def _wake_at(self, least: int) -> None:
         """Have the kernel tell of no fewer bytes than these, which must be sure to come, or of the end."""
-        if least != self._least:
+        if least != self._least and not self.closed():
             self._least = least
             with contextlib.suppress(OSError):  # the connection is gone, which reading tells
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, least)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tornado.web import stream_request_body
 
 from himalia.models import FetchRequest
+from himalia.units import format_size
 
 from ..person import SUBMIT
 from .base import HimaliaHandler
@@ -16,6 +17,10 @@ class FetchesHandler(LongBodyHandler):
     """`POST fetches`: fetch a repository, and submit its files as a job."""
 
     scope = SUBMIT
+
+    def too_long(self) -> str:
+        """Return what is said of a longer request."""
+        return f"This is longer than {format_size(self.most_bytes)}: far more than an address and what a job is told."
 
     async def post(self) -> None:
         """Begin; what is wrong with the address or the job is told at once."""

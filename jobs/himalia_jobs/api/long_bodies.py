@@ -34,7 +34,7 @@ class LongBodyHandler(HimaliaHandler):
 
     def too_long(self) -> str:
         """Return what is said of a body that is longer."""
-        return f"This is longer than {format_size(self.most_bytes)}: what a job is told belongs into its files."
+        return f"This is longer than {format_size(self.most_bytes)}: what a job is told belongs in its files."
 
     async def prepare(self) -> None:
         """Find out who asks before the body is kept; who is refused hears it after what they send."""
@@ -49,7 +49,7 @@ class LongBodyHandler(HimaliaHandler):
             return
         length = length_of(self.request.headers.get("Content-Length", ""))
         if length > self.most_bytes:
-            raise TooLarge(self.too_long())
+            raise self.failure or TooLarge(self.too_long())
         self.request.connection.set_max_body_size(self.most_bytes)  # type: ignore[union-attr]  # a real one
         if length:  # small pieces of another body are put together by tornado before they come
             take_views(self.request.connection)
@@ -78,5 +78,7 @@ class LongBodyHandler(HimaliaHandler):
         take_no_more(self.request.connection)
 
     def on_connection_close(self) -> None:
-        """Take no more when the sender is gone."""
+        """Take no more when the sender is gone, and keep nothing of what came."""
         take_no_more(self.request.connection)
+        self._collected.clear()
+        super().on_connection_close()  # which ends the wait for the rest of the body

@@ -25,7 +25,7 @@ from ..person import SUBMIT
 from ..store import snapshots
 from ..store.records import SnapshotRecord
 from .base import HimaliaHandler
-from .body_streams import take_no_more, take_views
+from .body_streams import WAKE_BYTES, take_no_more, take_views
 from .long_bodies import LongBodyHandler, length_of
 
 Result = TypeVar("Result")
@@ -245,7 +245,7 @@ class ContentsHandler(SnapshotBase):
         """Look after a while how much has come since, and cut an upload that brings too little."""
 
         def look() -> None:
-            if self.busy or self.received_bytes - before_bytes >= LEAST_BYTES:
+            if self.busy or self.received_bytes - before_bytes >= LEAST_BYTES - WAKE_BYTES:
                 self._look_again(self.received_bytes)
             else:
                 self.request.connection.close()  # type: ignore[union-attr]  # a real one
@@ -255,6 +255,7 @@ class ContentsHandler(SnapshotBase):
     def on_connection_close(self) -> None:
         """Drop what is half received when the sender is gone."""
         self._drop()
+        super().on_connection_close()  # which ends the wait for the rest of the body
 
     def _drop(self) -> None:
         take_no_more(self.request.connection, is_read=self.feeding)

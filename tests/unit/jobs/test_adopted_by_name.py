@@ -60,7 +60,7 @@ async def engine(machine: FakeDockerEngine, tmp_path: Path) -> AsyncIterator[Loc
 
 async def made_by_somebody(engine: LocalEngine, wanted: LaunchSpec) -> None:
     """Make the attempt's container as a service does whose journal is lost afterwards."""
-    await engine._maker.prepare(wanted)
+    engine._maker.prepare(wanted)
     assert await engine._maker.create(wanted, devices=(), ulimits=(), timeout_seconds=60)
 
 

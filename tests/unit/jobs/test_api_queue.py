@@ -85,7 +85,7 @@ async def test_who_waits_sees_the_holders_and_when_it_should_start(work: AtWork,
 
 async def test_where_rounds_come_quickly_the_line_is_played_forward_a_moment_later(work: AtWork, monkeypatch):
     monkeypatch.setattr(service, "ESTIMATE_SECONDS", 60.0)
-    await work.submit("ada", gpus="2", timeout="1h")
+    first = await work.submit("ada", gpus="2", timeout="1h")
     await work.service._round()
     second = await work.submit("eve", gpus="1")
     await work.service._round()
@@ -99,6 +99,16 @@ async def test_where_rounds_come_quickly_the_line_is_played_forward_a_moment_lat
     assert (at_once.position, at_once.estimate_at) == (1, None)
     assert later.estimate_at is not None
     assert work.service.line_number == told + 1  # who heard of the place hears of this as well
+
+    monkeypatch.setattr(service, "ESTIMATE_SECONDS", 60.0)
+    await work.ask("POST", f"jobs/{first['id']}/extend", json={"by": "1h"})
+    await work.service._round()
+    monkeypatch.setattr(service, "ESTIMATE_SECONDS", 0.0)
+    told = work.service.line_number
+    await work.service._round()
+
+    assert (await show(work, second["id"], "eve")).estimate_at != later.estimate_at
+    assert work.service.line_number == told + 1  # and of each that is another one
 
 
 async def queue(work: AtWork, who: str = "root") -> list[str]:

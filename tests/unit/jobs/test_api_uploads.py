@@ -84,6 +84,29 @@ async def test_an_upload_cut_anywhere_leaves_what_came_whole_and_goes_on(work: A
 
 
 @pytest.mark.fault(66)
+@pytest.mark.parametrize("what", ["PUT {contents}", "POST jobs", "POST fetches", "POST snapshots"])
+async def test_nobody_waits_on_for_the_rest_of_a_body_that_was_cut(work: AtWork, what):
+    snapshot = await opened(work, os.urandom(200_000))
+    method, path = what.format(contents=f"snapshots/{snapshot['id']}/contents").split()
+    _, writer = await asyncio.open_connection("127.0.0.1", work.http.base_url.port)
+    lines = (f"{method} /services/jobs/api/{path} HTTP/1.1", "Host: x", "Authorization: Bearer ada-token")
+    writer.write("\r\n".join((*lines, "Content-Length: 200000", "", "")).encode() + b"{" * 100_000)
+    await writer.drain()
+    async with asyncio.timeout(20):
+        while not at_work_on_answers():
+            await asyncio.sleep(0.01)
+
+        await hung_up(writer)
+        while at_work_on_answers():
+            await asyncio.sleep(0.01)
+
+
+def at_work_on_answers() -> list[object]:
+    """Return the requests that are not answered yet."""
+    return [task for task in asyncio.all_tasks() if "RequestHandler._execute" in repr(task)]
+
+
+@pytest.mark.fault(66)
 async def test_an_upload_that_is_longer_than_it_said_is_taken_for_cut(work: AtWork):
     contents = (b"first", b"second")
     snapshot, pack = await opened(work, *contents), packed_of(*contents)
@@ -188,7 +211,7 @@ async def test_any_other_body_byte_by_byte_is_cut(work: AtWork):
 @pytest.mark.fault(66)
 async def test_a_slow_upload_that_goes_on_is_not_cut(work: AtWork, monkeypatch):
     monkeypatch.setattr(handlers, "PACE_SECONDS", 0.5)
-    monkeypatch.setattr(handlers, "LEAST_BYTES", 1_000)
+    monkeypatch.setattr(handlers, "LEAST_BYTES", handlers.WAKE_BYTES + 1_000)
     content = os.urandom(400_000)
     snapshot, pack = await opened(work, content), packed_of(content)
     reader, writer = await begun(work, snapshot, f"Content-Length: {len(pack)}", "Connection: close")

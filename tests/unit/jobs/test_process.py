@@ -5,24 +5,30 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from himalia_jobs import process
 
-#: Blocks of a megabyte, freed but for what was made between them: left to itself the C library keeps nearly all of them.
+#: Blocks, freed but for what was made between them: left to itself the C library keeps nearly all of them.
 FREED = """
+import sys
 from pathlib import Path
 from himalia_jobs import process
-process.give_memory_back()
-def resident():
-    return int(next(line for line in Path("/proc/self/status").open() if line.startswith("VmRSS")).split()[1])
-bytearray(1 << 20)  # from the first that is freed on, glibc would keep blocks of this size
-before, kept = resident(), []
+size, returns, tuned = int(sys.argv[1]), "returns" in sys.argv, "tuned" in sys.argv
+if tuned:
+    process.give_memory_back()
+bytearray(size)  # from the first that is freed on, glibc would keep blocks of this size
+free, kept = process.FreeMemory(), []
+free.look()
+before = process.resident_bytes()
 blocks = []
 for _ in range(100):
-    blocks.append(bytearray(b"x") * (1 << 20))
+    blocks.append(bytearray(b"x") * size)
     kept.append([bytes(300) for _ in range(100)])
 del blocks
-process.return_free_memory()
-print(resident() - before < 20_000)
+if returns:
+    free.look()
+print(process.resident_bytes() - before < 20_000_000)
 """
 
 SEEN = """
@@ -52,7 +58,18 @@ def test_as_many_files_are_opened_as_the_machine_lets_the_process_open():
     assert seen("512:512")[:2] == ["512", "512"]
 
 
-def test_large_blocks_go_back_to_the_machine_when_they_are_free():
-    done = subprocess.run([sys.executable, "-c", FREED], check=True, capture_output=True, text=True)
+@pytest.mark.parametrize(
+    ("size", "told", "goes"),
+    [
+        (3_000_000, ["tuned"], True),
+        (3_000_000, [], False),
+        (1_000_000, ["tuned", "returns"], True),
+        (1_000_000, ["tuned"], False),
+    ],
+    ids=["very large", "very large, as glibc has it", "large", "large, and nobody looks"],
+)
+def test_large_blocks_go_back_to_the_machine_when_they_are_free(size, told, goes):
+    command = [sys.executable, "-c", FREED, str(size), *told]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
 
-    assert done.stdout.split() == ["True"]
+    assert done.stdout.split() == [str(goes)]

@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic_core import from_json
 
 from himalia_jobs import strict_json
 from himalia_jobs.strict_json import has_more_values
@@ -80,3 +81,20 @@ def test_a_very_long_text_is_read_as_it_stands_wherever_it_stands(body):
         found = f"{error}"
 
     assert found == plainly(body)
+
+
+@pytest.mark.fault(94)
+@pytest.mark.parametrize("end", [b'\\"', b"\n", b"\xed\xa0\x80"], ids=["a quote", "a line's end", "half a letter"])
+def test_a_long_text_that_cannot_be_read_apart_is_not_tried_again_and_again(end, monkeypatch):
+    tried: list[int] = []
+
+    def counted(text: bytes) -> object:
+        tried.append(len(text))
+        return from_json(text)
+
+    monkeypatch.setattr(strict_json, "from_json", counted)
+    body = b'{"a": "' + b"x" * 2_000_000 + end + b'"}'
+
+    strict_json._without_long_texts(body)
+
+    assert sum(tried) <= len(body)

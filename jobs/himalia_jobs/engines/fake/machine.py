@@ -296,7 +296,7 @@ class FakeMachine:
                 path=path,
                 type="file" if isinstance(content, bytes) else content,
                 size_bytes=len(content) if isinstance(content, bytes) else 0,
-                modified_ms=int(self._time().timestamp() * 1000),
+                modified_ms=round(self._time().timestamp() * 1000),
             )
             for path, content in sorted(self.artifacts.get(attempt, {}).items())
         ]

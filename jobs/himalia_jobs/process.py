@@ -61,11 +61,13 @@ class FreeMemory:
 
     def __init__(self) -> None:
         self._least = 0  #: of memory that the process had since it was last looked through
+        self._grew = False
 
     def look(self) -> None:
         """Return it, where the process has grown; else this takes a hundredth of a millisecond."""
         resident = resident_bytes()
-        if resident > self._least + GROWN_BYTES:
+        grew, self._grew = self._grew, resident > self._least + GROWN_BYTES
+        if grew or self._grew:  # once more a moment later: some of it was still used
             return_free_memory()
             self._least = resident_bytes()
         self._least = min(self._least, resident)

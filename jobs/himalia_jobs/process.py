@@ -17,7 +17,6 @@ Item = TypeVar("Item")
 MOST_FILES = 65_536
 #: Python's own 5 ms: while a thread reads a long list, each step of a short answer waits so long for it
 SWITCH_SECONDS = 0.001
-BREAK_SECONDS = 0.0001
 YOUNG, MIDDLE, OLD = 10_000, 20, 20  #: objects made before they are looked through; a long list makes a million
 
 #: glibc's mallopt(3): from this size on memory is the kernel's own, and goes back to it whole. Left to itself glibc raises it
@@ -26,10 +25,9 @@ MMAP_THRESHOLD, OWN_BYTES = -3, 2 * 1024 * 1024
 #: So much may lie free at the end of a place. The bodies of requests come and go there: to have a megabyte from the kernel anew
 #: takes a third of a millisecond, ten times as long as to fill it, and all wait meanwhile.
 TRIM_THRESHOLD, FREE_BYTES = -1, 4 * 1024 * 1024
-RETURN_SECONDS = 1.0  #: between two looks whether the process has grown,
-GROWN_BYTES = (
-    8 * 1024 * 1024
-)  #: by so much: what lies free is looked through, which keeps others waiting where that is much
+RETURN_SECONDS = 1.0  #: between two looks whether the process has grown;
+GROWN_BYTES = 8 * 1024 * 1024  #: by less, what lies free is not looked through: others wait for that
+BREAK_SECONDS = 0.0001  #: the least that lets others go on
 ARENA_MAX, ARENAS = -8, 2  #: places from which threads take memory; each keeps what it had at its most
 
 
